@@ -1,0 +1,104 @@
+"""Measures against cases computed by hand, and the Keras versions against the NumPy ones."""
+
+import keras
+import numpy as np
+import pytest
+
+from unet_lib import metrics
+
+TRUTH = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]])
+GUESS = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]])
+
+
+def test_score_equals_the_numbers_worked_out_by_hand():
+    # 3 hits, 2 false alarms, 3 misses, 8 correct background pixels
+    assert metrics.confusion(TRUTH, GUESS) == (3, 2, 3, 8)
+    expected = {"dice": 6 / 11, "iou": 3 / 8, "precision": 3 / 5, "recall": 3 / 6, "accuracy": 11 / 16}
+    assert metrics.score(TRUTH, GUESS) == pytest.approx(expected)
+    assert metrics.dice(TRUTH, GUESS) == pytest.approx(6 / 11)
+    assert metrics.iou(TRUTH, GUESS) == pytest.approx(3 / 8)
+    assert metrics.accuracy(TRUTH, GUESS) == pytest.approx(11 / 16)
+
+
+def test_score_agrees_with_counting_pixel_by_pixel():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        truth, guess = rng.random((2, 7, 9)) < rng.random()
+        pairs = list(zip(truth.ravel().tolist(), guess.ravel().tolist(), strict=True))
+        both, either = sum(a and b for a, b in pairs), sum(a or b for a, b in pairs)
+        score = metrics.score(truth, guess)
+        assert score["iou"] == pytest.approx(both / either if either else 1.0)
+        assert score["accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+        assert score["dice"] == pytest.approx(2 * score["iou"] / (1 + score["iou"]))
+
+
+@pytest.mark.parametrize(
+    ("truth", "guess", "expected"), [(0, 0, 1.0), (0, 1, 0.0), (1, 0, 0.0), (1, 1, 1.0)]
+)
+def test_empty_masks_follow_the_stated_rule(truth, guess, expected):
+    score = metrics.score(np.full((3, 3), truth), np.full((3, 3), guess))
+    assert [score[m] for m in ("dice", "iou", "precision", "recall")] == [expected] * 4
+    assert score["accuracy"] == float(truth == guess)
+
+
+def test_other_shapes_and_values_are_refused_with_a_remedy():
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 3\) and \(2, 3\); resize"):
+        metrics.dice(np.zeros((3, 3)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"prediction must hold only 0 and 1, .* to 0.5; threshold"):
+        metrics.dice(np.zeros((3, 3)), np.full((3, 3), 0.5))
+    with pytest.raises(ValueError, match="mask must hold only 0 and 1, got values from 255 to 255"):
+        metrics.dice(np.full((3, 3), 255), np.zeros((3, 3)))
+
+
+def test_uint8_masks_do_not_overflow():
+    full = np.ones((40, 40), np.uint8)
+    assert metrics.confusion(full, full) == (1600, 0, 0, 0)
+
+
+def test_summary_has_mean_median_and_an_interval_that_covers_the_mean():
+    values = [0.5, 0.6, 0.9, 0.95, 1.0]
+    summary = metrics.summarize(values, seed=1)
+    assert summary["mean"] == pytest.approx(0.79) and summary["median"] == 0.9 and summary["n"] == 5
+    assert summary["low"] < summary["mean"] < summary["high"]
+    # the bootstrap's spread of the mean is close to the textbook standard error
+    half_width = (summary["high"] - summary["low"]) / 2
+    assert half_width == pytest.approx(1.96 * np.std(values) / np.sqrt(5), rel=0.15)
+    assert summary == metrics.summarize(values, seed=1)
+    assert metrics.summarize([0.7])["low"] == metrics.summarize([0.7])["high"] == 0.7
+
+
+def test_keras_dice_equals_the_numpy_dice_of_each_image():
+    rng = np.random.default_rng(0)
+    masks = (rng.random((5, 16, 16, 1)) < 0.3).astype(np.float32)
+    probability = rng.random((5, 16, 16, 1)).astype(np.float32)
+    masks[0], probability[0], probability[1] = 0, 0.1, 0.1  # both empty; one empty
+    expected = [
+        metrics.dice(m[..., 0], p[..., 0] >= 0.5) for m, p in zip(masks, probability, strict=True)
+    ]
+    assert np.asarray(metrics.batch_dice(masks, probability)) == pytest.approx(expected)
+    assert expected[:2] == [1.0, 0.0]
+
+
+def test_bce_dice_equals_its_formula():
+    rng = np.random.default_rng(1)
+    masks = (rng.random((3, 8, 8, 1)) < 0.4).astype(np.float32)
+    p = rng.uniform(0.01, 0.99, (3, 8, 8, 1)).astype(np.float32)
+    for k in range(3):
+        entropy = -np.mean(masks[k] * np.log(p[k]) + (1 - masks[k]) * np.log(1 - p[k]))
+        soft = 1 - 2 * np.sum(masks[k] * p[k]) / (np.sum(masks[k]) + np.sum(p[k]))
+        got = float(metrics.bce_dice(masks, p)[k])
+        assert got == pytest.approx(entropy + soft, abs=1e-5)
+
+
+def test_a_model_with_our_loss_and_metric_can_be_saved_and_loaded(tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+    dice = keras.metrics.MeanMetricWrapper(metrics.batch_dice, name="dice")
+    model.compile(loss=metrics.LOSSES["bce_dice"], metrics=[dice])
+    image, mask = np.random.default_rng(0).random((2, 2, 4, 4, 1)).astype(np.float32)
+    mask = np.round(mask)
+    model.train_on_batch(image, mask)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    before = model.evaluate(image, mask, return_dict=True, verbose=0)
+    after = loaded.evaluate(image, mask, return_dict=True, verbose=0)
+    assert set(before) == {"loss", "dice"} and after == pytest.approx(before)
