@@ -1,0 +1,229 @@
+"""From PNG files to batches: resizing, arrays on disk, and one augmentation for image and mask."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unet_lib import dataset
+
+
+def resize_image(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize a grey image to a square; the sides are scaled separately, nothing is cut off.
+
+    Args:
+        image: (H, W) uint8.
+        size: side of the result in px.
+
+    Returns:
+        (size, size) uint8, area-averaged when shrinking, bilinear when enlarging.
+    """
+    shrink = size <= min(image.shape)
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+
+
+def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """Resize a mask to a square and keep it binary.
+
+    Args:
+        mask: (H, W) uint8 in {0, 1}.
+        size: side of the result in px.
+
+    Returns:
+        (size, size) uint8 in {0, 1}: a pixel is lung where at least half of what it covers is.
+
+    Source:
+        The seed resized masks bilinearly and kept the grey rim; see notebook 01.
+    """
+    return (resize_image(mask * np.uint8(255), size) >= 128).astype(np.uint8)
+
+
+def resize_probability(probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring a predicted probability back to an image's own size, bilinearly.
+
+    Args:
+        probability: (S, S) or (S, S, 1) float in [0, 1].
+        shape: (H, W) of the image, in px.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    height, width = shape
+    squeezed = np.asarray(probability, np.float32).reshape(probability.shape[:2])
+    return cv2.resize(squeezed, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def open_arrays(folder: Path, ids: list[str], *, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Open the training pairs as arrays that stay on disk.
+
+    The first call resizes the PNG files, one pair at a time, and stores the arrays beside them;
+    later calls only map the files into memory.
+
+    Args:
+        folder: a data set made by notebook 01.
+        ids: the pairs wanted, in this order.
+        image_size: side in px.
+
+    Returns:
+        images: (N, image_size, image_size) uint8 in [0, 255], memory-mapped, read-only.
+        masks: the same shape, uint8 in {0, 1}.
+    """
+    manifest = dataset.load_manifest(folder)
+    key = hashlib.sha256("\n".join([manifest["data_sha256"], *ids]).encode()).hexdigest()[:12]
+    files = [folder / "arrays" / f"{image_size}px-{key}-{kind}.npy" for kind in ("images", "masks")]
+    if not all(file.exists() for file in files):
+        _write_arrays(folder, ids, image_size, files)
+    return tuple(np.load(file, mmap_mode="r") for file in files)
+
+
+def _write_arrays(folder: Path, ids: list[str], image_size: int, files: list[Path]) -> None:
+    files[0].parent.mkdir(exist_ok=True)
+    partial = [file.with_suffix(f".partial-{os.getpid()}") for file in files]
+    shape = (len(ids), image_size, image_size)
+    arrays = [np.lib.format.open_memmap(p, "w+", np.uint8, shape) for p in partial]
+    for row, name in enumerate(ids):
+        image = dataset.read_image(folder / "train" / "images" / f"{name}.png")
+        mask = dataset.read_mask(folder / "train" / "masks" / f"{name}.png")
+        arrays[0][row], arrays[1][row] = resize_image(image, image_size), resize_mask(mask, image_size)
+    for array, source, target in zip(arrays, partial, files, strict=True):
+        array.flush()
+        os.replace(source, target)
+
+
+def to_float(images: np.ndarray) -> np.ndarray:
+    """Scale grey images for the model: (N, S, S) uint8 to (N, S, S, 1) float32 in [0, 1]."""
+    return np.asarray(images, np.float32)[..., np.newaxis] / 255
+
+
+def evaluation_batches(
+    images: np.ndarray, masks: np.ndarray, *, batch_size: int
+) -> tf.data.Dataset:
+    """Batches in order, each pair once.
+
+    Args:
+        images: (N, S, S) uint8 in [0, 255], may be memory-mapped.
+        masks: (N, S, S) uint8 in {0, 1}.
+        batch_size: pairs per batch; the last batch may be smaller.
+
+    Returns:
+        A data set of (image, mask), each (B, S, S, 1) float32, in [0, 1] and {0, 1}.
+    """
+    rows = tf.data.Dataset.range(len(images)).batch(batch_size)
+    return rows.map(_loader(images, masks)).prefetch(tf.data.AUTOTUNE)
+
+
+def training_batches(
+    images: np.ndarray,
+    masks: np.ndarray,
+    *,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    first_epoch: int = 0,
+    augment: bool = False,
+) -> tf.data.Dataset:
+    """Batches of all epochs in one stream, shuffled anew for each epoch.
+
+    Order and augmentation are a function of (seed, epoch, step) alone: a run that resumes at
+    `first_epoch` sees what an uninterrupted run would have seen.
+
+    Args:
+        images: (N, S, S) uint8 in [0, 255], may be memory-mapped.
+        masks: (N, S, S) uint8 in {0, 1}.
+        batch_size: pairs per batch; the last batch of an epoch may be smaller.
+        epochs: number of the last epoch, counted from 1.
+        seed: any whole number.
+        first_epoch: epochs already done.
+        augment: transform image and mask with `augment_batch`.
+
+    Returns:
+        A data set of (image, mask) as in `evaluation_batches`, with `steps_per_epoch(N, batch_size)`
+        batches for each epoch.
+    """
+    count, steps = len(images), steps_per_epoch(len(images), batch_size)
+
+    def one_epoch(epoch):
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([seed, epoch]))
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate(epoch * steps)
+
+    load, layers = _loader(images, masks), augmentation_layers()
+
+    def one_batch(step, rows):
+        image, mask = load(rows)
+        return augment_batch(layers, image, mask, seed=(seed, step)) if augment else (image, mask)
+
+    stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
+    return stream.map(one_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Return the number of batches that hold `count` pairs; the last may be smaller."""
+    return -(-count // batch_size)
+
+
+def _loader(images: np.ndarray, masks: np.ndarray):
+    shape = (None, *images.shape[1:], 1)
+
+    def gather(rows):
+        return to_float(images[rows]), masks[rows][..., np.newaxis].astype(np.float32)
+
+    def load(rows):
+        image, mask = tf.numpy_function(gather, [rows], [tf.float32, tf.float32])
+        return tf.ensure_shape(image, shape), tf.ensure_shape(mask, shape)
+
+    return load
+
+
+def augmentation_layers() -> list[keras.layers.Layer]:
+    """Return the Keras layers of `augment_batch`, in order.
+
+    Rotation by up to 9 degrees, zoom by up to 15 %, shift by up to 8 % of the side, contrast by up to
+    30 %, brightness by up to 0.15. What the geometry uncovers is black, as beyond a collimator.
+    No flip: the heart is on the left.
+    """
+    border = {"fill_mode": "constant", "fill_value": 0.0}
+    return [
+        keras.layers.RandomRotation(0.025, **border),
+        keras.layers.RandomZoom((-0.15, 0.15), (-0.15, 0.15), **border),
+        keras.layers.RandomTranslation(0.08, 0.08, **border),
+        keras.layers.RandomContrast(0.3, value_range=(0.0, 1.0)),
+        keras.layers.RandomBrightness(0.15, value_range=(0.0, 1.0)),
+    ]
+
+
+def augment_batch(layers: list, images, masks, *, seed: tuple):
+    """Transform images and masks alike: one random transformation for each pair.
+
+    Args:
+        layers: from `augmentation_layers`.
+        images: (B, S, S, 1) float32 in [0, 1].
+        masks: (B, S, S, 1) float32 in {0, 1}.
+        seed: two whole numbers; the same seed gives the same transformations.
+
+    Returns:
+        images and masks, shapes and ranges as before. Masks are resampled by nearest neighbour and
+        stay binary; contrast, brightness and gamma (exponent 0.7 to 1.4) leave them alone.
+    """
+    draws = _Draws(seed)
+    for layer in layers:
+        layer.backend.set_backend("tensorflow")  # in tf.data, whatever backend trains the model
+        change = layer.get_random_transformation({"images": images}, seed=draws)
+        images = layer.transform_images(images, change)
+        masks = layer.transform_segmentation_masks(masks, change)
+    exponent = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], draws.next(), -0.35, 0.35)
+    return tf.clip_by_value(images, 0, 1) ** tf.exp(exponent), masks
+
+
+class _Draws(keras.random.SeedGenerator):
+    """Seeds that follow from (seed, step) and the place of the draw, not from earlier draws."""
+
+    def __init__(self, seed: tuple):
+        self._seed, self._count = [tf.cast(part, tf.int32) for part in seed], 0
+
+    def next(self, ordered: bool = True):
+        self._count += 1
+        return tf.stack([self._seed[0] * 64 + self._count, self._seed[1]])
