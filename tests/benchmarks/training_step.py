@@ -1,0 +1,95 @@
+"""How much does the house add to a bare training step? Run alone on the machine: `make bench`.
+
+The seed's model at 512 px, batch 10, float32: seconds per step of `train_on_batch` on one batch held in
+memory, and of `fit` as notebook 04 calls it (pipeline, callbacks, progress). Then the pipeline alone.
+"""
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import keras
+import numpy as np
+
+from unet_lib import dataset, images, metrics, model, phantom, training
+
+SIZE, BATCH, STEPS = 512, 10, 5
+
+
+class Clock(keras.callbacks.Callback):
+    """Notes when each step ends."""
+
+    def on_train_begin(self, logs=None):
+        self.ends = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ends.append(time.perf_counter())
+
+
+def compiled() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    unet = model.build_unet(SIZE)
+    dice = keras.metrics.MeanMetricWrapper(metrics.batch_dice, name="dice")
+    unet.compile(keras.optimizers.Adam(1e-4), "binary_crossentropy", metrics=["accuracy", dice])
+    return unet
+
+
+def bare(batch) -> float:
+    """Return the median seconds of a step on one batch, after a first one that compiles."""
+    unet, ends = compiled(), []
+    for _ in range(STEPS + 1):
+        unet.train_on_batch(*batch)
+        ends.append(time.perf_counter())
+    return float(np.median(np.diff(ends)))
+
+
+def whole(arrays, run: Path) -> float:
+    """Return the median seconds of a step inside fit, with everything that notebook 04 adds."""
+    unet, clock = compiled(), Clock()
+    training.open_run(run, parameters={}, data_sha256="")
+    stack = images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0)
+    unet.fit(
+        stack, epochs=1, steps_per_epoch=STEPS + 1, shuffle=False, verbose=0,
+        validation_data=images.evaluation_batches(arrays[0][:4], arrays[1][:4], batch_size=4),
+        callbacks=[
+            training.SeedDropout(0), training.StopOnNaN(), training.EpochSaver(run),
+            training.GreyWarning(images.to_float(arrays[0][:4])), training.Progress(epochs=1), clock,
+            keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
+        ],
+    )  # fmt: skip
+    return float(np.median(np.diff(clock.ends)))
+
+
+def pipeline(arrays) -> float:
+    """Return the pairs per second that the augmented pipeline delivers by itself."""
+    batches = iter(images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0, augment=True))
+    next(batches)
+    start = time.perf_counter()
+    count = sum(len(image) for image, _ in batches)
+    return count / (time.perf_counter() - start)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        phantom.write_primary_tree(root / "source", train=(STEPS + 1) * BATCH + 10, test=1)
+        manifest = dataset.restructure(root / "source", root / "data", val_fraction=0.1)
+        ids = manifest["split"]["train"][: (STEPS + 1) * BATCH]
+        arrays = images.open_arrays(root / "data", ids, image_size=SIZE)
+        batch = next(images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0).as_numpy_iterator())
+        step, fitted, delivered = bare(batch), whole(arrays, root / "run"), pipeline(arrays)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} images at {SIZE} px")
+    print(f"fit as in notebook 04 {fitted:6.2f} s per step, ratio {fitted / step:.3f} (aim: at most 1.10)")
+    print(f"augmented pipeline    {delivered:6.1f} images/s, {delivered * step / BATCH:.1f} times what a step uses")
+    print(f"peak memory           {peak:6.1f} GB")
+
+
+if __name__ == "__main__":
+    main()
