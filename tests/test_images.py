@@ -58,7 +58,9 @@ def test_arrays_are_bytes_on_disk_in_the_order_asked_for(folder):
     ids = dataset.load_manifest(folder)["split"]["train"][::-1]
     stack, masks = images.open_arrays(folder, ids, image_size=32)
     assert isinstance(stack, np.memmap) and isinstance(masks, np.memmap)
-    assert stack.shape == masks.shape == (len(ids), 32, 32) and stack.dtype == masks.dtype == np.uint8
+    assert (
+        stack.shape == masks.shape == (len(ids), 32, 32) and stack.dtype == masks.dtype == np.uint8
+    )
     first = dataset.read_image(folder / "train" / "images" / f"{ids[0]}.png")
     assert (stack[0] == images.resize_image(first, 32)).all()
     assert set(np.unique(masks)) == {0, 1}
@@ -118,7 +120,9 @@ def test_augmentation_moves_image_and_mask_together_and_keeps_masks_binary():
     pairs = np.zeros((12, 64, 64, 1), np.float32)
     pairs[:, 20:44, 24:40] = 0.5
     masks = (pairs > 0).astype(np.float32)
-    moved, moved_masks = images.augment_batch(images.augmentation_layers(), pairs, masks, seed=(0, 0))
+    moved, moved_masks = images.augment_batch(
+        images.augmentation_layers(), pairs, masks, seed=(0, 0)
+    )
     moved, moved_masks = moved.numpy(), moved_masks.numpy()
     assert set(np.unique(moved_masks)) == {0, 1} and moved.min() >= 0 and moved.max() <= 1
     assert len({mask.tobytes() for mask in moved_masks}) == 12  # each pair its own transformation
@@ -135,7 +139,10 @@ def test_augmentation_never_mirrors_an_image():
     image = np.zeros((40, 32, 32, 1), np.float32)
     image[:, :, :16] = 1.0  # bright on the left
     moved, _ = images.augment_batch(images.augmentation_layers(), image, image, seed=(1, 1))
-    left, right = moved.numpy()[:, 8:24, 8:12].mean((1, 2, 3)), moved.numpy()[:, 8:24, 20:24].mean((1, 2, 3))
+    left, right = (
+        moved.numpy()[:, 8:24, 8:12].mean((1, 2, 3)),
+        moved.numpy()[:, 8:24, 20:24].mean((1, 2, 3)),
+    )
     assert (left > right).all()
 
 

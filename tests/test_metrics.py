@@ -13,7 +13,13 @@ GUESS = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]])
 def test_score_equals_the_numbers_worked_out_by_hand():
     # 3 hits, 2 false alarms, 3 misses, 8 correct background pixels
     assert metrics.confusion(TRUTH, GUESS) == (3, 2, 3, 8)
-    expected = {"dice": 6 / 11, "iou": 3 / 8, "precision": 3 / 5, "recall": 3 / 6, "accuracy": 11 / 16}
+    expected = {
+        "dice": 6 / 11,
+        "iou": 3 / 8,
+        "precision": 3 / 5,
+        "recall": 3 / 6,
+        "accuracy": 11 / 16,
+    }
     assert metrics.score(TRUTH, GUESS) == pytest.approx(expected)
     assert metrics.dice(TRUTH, GUESS) == pytest.approx(6 / 11)
     assert metrics.iou(TRUTH, GUESS) == pytest.approx(3 / 8)
@@ -44,7 +50,9 @@ def test_empty_masks_follow_the_stated_rule(truth, guess, expected):
 def test_other_shapes_and_values_are_refused_with_a_remedy():
     with pytest.raises(ValueError, match=r"one shape, got \(3, 3\) and \(2, 3\); resize"):
         metrics.dice(np.zeros((3, 3)), np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"prediction must hold only 0 and 1, .* to 0.5; threshold"):
+    with pytest.raises(
+        ValueError, match=r"prediction must hold only 0 and 1, .* to 0.5; threshold"
+    ):
         metrics.dice(np.zeros((3, 3)), np.full((3, 3), 0.5))
     with pytest.raises(ValueError, match="mask must hold only 0 and 1, got values from 255 to 255"):
         metrics.dice(np.full((3, 3), 255), np.zeros((3, 3)))
@@ -91,7 +99,9 @@ def test_bce_dice_equals_its_formula():
 
 
 def test_a_model_with_our_loss_and_metric_can_be_saved_and_loaded(tmp_path):
-    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")]
+    )
     dice = keras.metrics.MeanMetricWrapper(metrics.batch_dice, name="dice")
     model.compile(loss=metrics.LOSSES["bce_dice"], metrics=[dice])
     image, mask = np.random.default_rng(0).random((2, 2, 4, 4, 1)).astype(np.float32)

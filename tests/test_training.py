@@ -37,7 +37,8 @@ def compiled(*, learning_rate=0.001, **options):
     unet = model.build_unet(16, width=2, **{"head": "direct", "normalization": "batch", **options})
     dice = keras.metrics.MeanMetricWrapper(metrics.batch_dice, name="dice")
     optimizer = keras.optimizers.Adam(learning_rate)
-    unet.compile(optimizer=optimizer, loss=metrics.bce_dice, metrics=["accuracy", dice])
+    # eager: for a model this small, tracing a graph would take longer than all its steps
+    unet.compile(optimizer, metrics.bce_dice, metrics=["accuracy", dice], run_eagerly=True)
     return unet
 
 
@@ -46,8 +47,9 @@ def fit(run, *, epochs=3, callbacks=()):
     stack, masks = pairs()
     done = training.open_run(run, parameters={**SETTINGS, "epochs": epochs}, data_sha256="d" * 64)
     unet = training.load_state(run) if done else compiled()
+    unet.run_eagerly = True
     stream = images.training_batches(
-        stack, masks, batch_size=4, epochs=epochs, seed=0, first_epoch=done, augment=True
+        stack, masks, batch_size=4, epochs=epochs, seed=0, first_epoch=done
     )
     saver = training.EpochSaver(run, first_epoch=done)
     unet.fit(
@@ -84,9 +86,16 @@ def assert_same_weights(left, right):
 def test_a_finished_run_leaves_history_models_and_record(finished):
     history = training.read_history(finished)
     assert history["epoch"] == [1, 2, 3] and all(np.isfinite(v).all() for v in history.values())
-    assert {p.name for p in finished.iterdir()} == {"best.keras", "last.keras", "history.csv", "run.json"}
+    assert {p.name for p in finished.iterdir()} == {
+        "best.keras",
+        "last.keras",
+        "history.csv",
+        "run.json",
+    }
     record = training.load_run(finished)
-    assert record["status"] == "finished" and record["epochs"] == 3 and record["model_parameters"] == 7
+    assert (
+        record["status"] == "finished" and record["epochs"] == 3 and record["model_parameters"] == 7
+    )
     assert record["best_epoch"] == 1 + int(np.argmin(history["val_loss"]))
     assert record["seconds"] == pytest.approx(sum(history["seconds"]), abs=0.1)
     assert record["versions"]["keras"] == keras.__version__ and record["hardware"]["cores"] >= 1
@@ -126,7 +135,9 @@ def test_a_killed_run_resumes_and_ends_bit_for_bit_like_an_uninterrupted_one(fin
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert training.finished_epochs(run) == 1 and not (run / "last.keras").exists()
-    with pytest.raises(FileNotFoundError, match=r"'killed' has not finished \(1 of 3 epochs\).*resumes"):
+    with pytest.raises(
+        FileNotFoundError, match=r"'killed' has not finished \(1 of 3 epochs\).*resumes"
+    ):
         training.load_run(run)
     fit(run)
     assert numbers(run) == numbers(finished)
@@ -172,10 +183,14 @@ def test_a_finished_run_trains_no_further(finished):
 
 
 def test_other_parameters_or_data_under_the_same_name_are_refused(finished):
-    with pytest.raises(ValueError, match=r"'whole' was started differently: learning_rate was 0.001, now"):
+    with pytest.raises(
+        ValueError, match=r"'whole' was started differently: learning_rate was 0.001, now"
+    ):
         changed = {**SETTINGS, "learning_rate": 0.002}
         training.open_run(finished, parameters=changed, data_sha256="d" * 64)
-    with pytest.raises(ValueError, match=r"data_sha256 was 'ddd.*Choose another run_name, or delete"):
+    with pytest.raises(
+        ValueError, match=r"data_sha256 was 'ddd.*Choose another run_name, or delete"
+    ):
         training.open_run(finished, parameters=SETTINGS, data_sha256="e" * 64)
 
 
@@ -191,7 +206,9 @@ def test_a_model_that_does_not_fit_the_files_is_refused(finished, tmp_path):
     shutil.copytree(finished, run)
     fresh = compiled()
     stack, masks = pairs()
-    with pytest.raises(RuntimeError, match="holds 3 finished epochs, but the model has made 0 steps"):
+    with pytest.raises(
+        RuntimeError, match="holds 3 finished epochs, but the model has made 0 steps"
+    ):
         fresh.fit(
             images.evaluation_batches(stack, masks, batch_size=4), epochs=1, verbose=0,
             callbacks=[training.EpochSaver(run)],
@@ -233,7 +250,9 @@ def test_settings_that_cannot_train_are_refused(name, value, message):
 def test_nan_stops_with_an_explanation():
     unet = compiled()
     broken = np.full((4, 16, 16, 1), np.nan, np.float32)
-    with pytest.raises(FloatingPointError, match=r"loss is nan after step 1 .* tenth of the learning rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"loss is nan after step 1 .* tenth of the learning rate"
+    ):
         unet.fit(broken, np.zeros_like(broken), verbose=0, callbacks=[training.StopOnNaN()])
 
 

@@ -23,7 +23,9 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
         (size, size) uint8, area-averaged when shrinking, bilinear when enlarging.
     """
     shrink = size <= min(image.shape)
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return cv2.resize(
+        image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    )
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
@@ -88,7 +90,10 @@ def _write_arrays(folder: Path, ids: list[str], image_size: int, files: list[Pat
     for row, name in enumerate(ids):
         image = dataset.read_image(folder / "train" / "images" / f"{name}.png")
         mask = dataset.read_mask(folder / "train" / "masks" / f"{name}.png")
-        arrays[0][row], arrays[1][row] = resize_image(image, image_size), resize_mask(mask, image_size)
+        arrays[0][row], arrays[1][row] = (
+            resize_image(image, image_size),
+            resize_mask(mask, image_size),
+        )
     for array, source, target in zip(arrays, partial, files, strict=True):
         array.flush()
         os.replace(source, target)
@@ -141,8 +146,8 @@ def training_batches(
         augment: transform image and mask with `augment_batch`.
 
     Returns:
-        A data set of (image, mask) as in `evaluation_batches`, with `steps_per_epoch(N, batch_size)`
-        batches for each epoch.
+        A data set of (image, mask) as in `evaluation_batches`, with `steps_per_epoch(N,
+        batch_size)` batches for each epoch.
     """
     count, steps = len(images), steps_per_epoch(len(images), batch_size)
 
@@ -181,17 +186,18 @@ def _loader(images: np.ndarray, masks: np.ndarray):
 def augmentation_layers() -> list[keras.layers.Layer]:
     """Return the Keras layers of `augment_batch`, in order.
 
-    Rotation by up to 9 degrees, zoom by up to 15 %, shift by up to 8 % of the side, contrast by up to
-    30 %, brightness by up to 0.15. What the geometry uncovers is black, as beyond a collimator.
+    Rotation by up to 9 degrees, zoom by up to 15 %, shift by up to 8 % of the side, contrast by up
+    to 30 %, brightness by up to 0.15. What the geometry uncovers is black, as beyond a collimator.
     No flip: the heart is on the left.
     """
-    border = {"fill_mode": "constant", "fill_value": 0.0}
+    exact = {"dtype": "float32"}  # whatever precision the model trains in
+    border = {"fill_mode": "constant", "fill_value": 0.0, **exact}
     return [
         keras.layers.RandomRotation(0.025, **border),
         keras.layers.RandomZoom((-0.15, 0.15), (-0.15, 0.15), **border),
         keras.layers.RandomTranslation(0.08, 0.08, **border),
-        keras.layers.RandomContrast(0.3, value_range=(0.0, 1.0)),
-        keras.layers.RandomBrightness(0.15, value_range=(0.0, 1.0)),
+        keras.layers.RandomContrast(0.3, value_range=(0.0, 1.0), **exact),
+        keras.layers.RandomBrightness(0.15, value_range=(0.0, 1.0), **exact),
     ]
 
 
@@ -214,7 +220,9 @@ def augment_batch(layers: list, images, masks, *, seed: tuple):
         change = layer.get_random_transformation({"images": images}, seed=draws)
         images = layer.transform_images(images, change)
         masks = layer.transform_segmentation_masks(masks, change)
-    exponent = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], draws.next(), -0.35, 0.35)
+    exponent = tf.random.stateless_uniform(
+        [tf.shape(images)[0], 1, 1, 1], draws.next(), -0.35, 0.35
+    )
     return tf.clip_by_value(images, 0, 1) ** tf.exp(exponent), masks
 
 

@@ -1,7 +1,7 @@
-"""How good is a mask? Measures for one image in NumPy, and the loss and metric that Keras trains with.
+"""How good is a mask? Measures per image in NumPy, and the loss and metric that Keras trains with.
 
-Stated once for all: where truth and prediction are both empty, Dice, IoU, precision and recall are 1;
-where only one of them is empty, they are 0.
+Stated once for all: where truth and prediction are both empty, Dice, IoU, precision and recall are
+1; where only one of them is empty, they are 0.
 """
 
 import keras
@@ -103,7 +103,11 @@ def summarize(values: list[float], *, seed: int = 0) -> dict[str, float]:
     low = high = values.mean()
     if len(values) > 1:
         interval = stats.bootstrap(
-            (values,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(seed)
+            (values,),
+            np.mean,
+            n_resamples=2000,
+            method="percentile",
+            rng=np.random.default_rng(seed),
         ).confidence_interval
         low, high = interval.low, interval.high
     return {

@@ -73,7 +73,7 @@ def open_run(folder: Path, *, parameters: dict, data_sha256: str) -> int:
         return finished_epochs(folder)
     if folder.exists() and any(p.name != "notebooks" for p in folder.iterdir()):
         raise ValueError(
-            f"{paths.shown(folder)} holds files but no run.json, so it is not a run of this project; "
+            f"{paths.shown(folder)} holds files but no run.json, so it is no run of this project; "
             "choose another run_name, or empty that folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,15 +135,15 @@ def load_run(folder: Path) -> dict:
     """Return the record of a finished run.
 
     Raises:
-        FileNotFoundError: there is no such run, or it has not finished; the message says what to do.
+        FileNotFoundError: there is no such run, or it has not finished; the message says which.
     """
     path = paths.require_artifact(folder / "run.json", "04_train")
     record = json.loads(path.read_text("utf-8"))
     if record["status"] != "finished":
         raise FileNotFoundError(
             f"run {folder.name!r} has not finished ({finished_epochs(folder)} of "
-            f"{record['parameters']['epochs']} epochs); run notebooks/04_train.ipynb again with the "
-            "same parameters: it resumes"
+            f"{record['parameters']['epochs']} epochs); run notebooks/04_train.ipynb again with "
+            "the same parameters: it resumes"
         )
     return record
 
@@ -160,9 +160,9 @@ def require_same_data(record: dict, data_sha256: str) -> None:
     """
     if record["data_sha256"] != data_sha256:
         raise ValueError(
-            f"the data set {record['parameters']['dataset']!r} has changed since this run was trained "
-            f"(hash {record['data_sha256'][:12]} then, {data_sha256[:12]} now), so its split may "
-            "differ; train again under a new run_name"
+            f"the data set {record['parameters']['dataset']!r} has changed since this run was "
+            f"trained (hash {record['data_sha256'][:12]} then, {data_sha256[:12]} now), so its "
+            "split may differ; train again under a new run_name"
         )
 
 
@@ -223,8 +223,8 @@ def read_history(folder: Path) -> dict[str, list[float]]:
 class EpochSaver(keras.callbacks.Callback):
     """Writes history.csv, best.keras and a checkpoint after each epoch, and last.keras at the end.
 
-    Each file is written beside its place and then moved there, the checkpoint last: whenever the run
-    is killed, the newest checkpoint and the rows up to its epoch belong together.
+    Each file is written beside its place and then moved there, the checkpoint last: whenever the
+    run is killed, the newest checkpoint and the rows up to its epoch belong together.
 
     Args:
         folder: the run's folder.
@@ -241,9 +241,9 @@ class EpochSaver(keras.callbacks.Callback):
         finished = finished_epochs(self.folder)
         if finished != self.first_epoch or bool(steps) != bool(finished):
             raise RuntimeError(
-                f"{paths.shown(self.folder)} holds {finished} finished epochs, but the model has made "
-                f"{steps} steps and training would start after epoch {self.first_epoch}; run the "
-                "cells again from open_run on"
+                f"{paths.shown(self.folder)} holds {finished} finished epochs, but the model has "
+                f"made {steps} steps and training would start after epoch {self.first_epoch}; run "
+                "the cells again from open_run on"
             )
         (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
         self.history = {k: v[:finished] for k, v in read_history(self.folder).items()}
@@ -314,9 +314,9 @@ class StopOnNaN(keras.callbacks.Callback):
         """Look at the running mean of the loss: one bad step spoils it for good."""
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"the loss is {logs['loss']} after step {batch + 1} of this epoch, at learning rate "
-                f"{float(self.model.optimizer.learning_rate):.3g}: the weights have left the range "
-                "where gradients mean anything. Try a tenth of the learning rate, "
+                f"the loss is {logs['loss']} after step {batch + 1} of this epoch, at learning "
+                f"rate {float(self.model.optimizer.learning_rate):.3g}: the weights have left the "
+                "range where gradients mean anything. Try a tenth of the learning rate, "
                 "precision='float32', or look for masks that are not 0 and 1; use another run_name"
             )
 
@@ -329,8 +329,8 @@ def probe(model: keras.Model, images: np.ndarray) -> dict:
         images: (N, S, S, 1) float32 in [0, 1].
 
     Returns:
-        min and max of the predicted probability; layer, the name of the last ReLU layer; active, the
-        share of that layer's units that are above zero at any pixel of any image, in [0, 1].
+        min and max of the predicted probability; layer, the name of the last ReLU layer; active,
+        the share of that layer's units that are above zero at any pixel of any image, in [0, 1].
     """
     features = model.layers[-1].input
     outputs = keras.Model(model.input, [features, model.output]).predict_on_batch(images)
@@ -359,9 +359,10 @@ class GreyWarning(keras.callbacks.Callback):
         if found["max"] - found["min"] < 0.05 or not found["active"]:
             warnings.warn(
                 f"my prediction is grey: after epoch {epoch + 1} all probabilities lie between "
-                f"{found['min']:.3f} and {found['max']:.3f}, and {found['active']:.0%} of the units of "
-                f"{found['layer']} are active. If 0 % are, the layer is dead: try another seed or "
-                "head='direct'. If not, it may still learn: wait an epoch, then raise the learning rate",
+                f"{found['min']:.3f} and {found['max']:.3f}, and {found['active']:.0%} of the "
+                f"units of {found['layer']} are active. If 0 % are, the layer is dead: try another "
+                "seed or head='direct'. If not, it may still learn: wait an epoch, then raise the "
+                "learning rate",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -390,7 +391,9 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Open the bar over all steps of all epochs."""
         total, done = (n * self.params["steps"] for n in (self.epochs, self.first_epoch))
-        self.bar = tqdm(total=total, initial=done, unit="step", file=sys.stdout, disable=not self.live)
+        self.bar = tqdm(
+            total=total, initial=done, unit="step", file=sys.stdout, disable=not self.live
+        )
         self.shown = {}
 
     def on_train_batch_end(self, batch, logs=None):
@@ -405,8 +408,8 @@ class Progress(keras.callbacks.Callback):
         self.shown["val_dice"] = f"{logs['val_dice']:.3f}"
         if not self.live:
             print(
-                f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.3f}  dice {logs['dice']:.3f}  "
-                f"validation loss {logs['val_loss']:.3f}  dice {logs['val_dice']:.3f}",
+                f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.3f}  dice {logs['dice']:.3f}"
+                f"  validation loss {logs['val_loss']:.3f}  dice {logs['val_dice']:.3f}",
                 flush=True,
             )
 

@@ -1,7 +1,8 @@
 """How much does the house add to a bare training step? Run alone on the machine: `make bench`.
 
-The seed's model at 512 px, batch 10, float32: seconds per step of `train_on_batch` on one batch held in
-memory, and of `fit` as notebook 04 calls it (pipeline, callbacks, progress). Then the pipeline alone.
+The seed's model at 512 px, batch 10, float32: seconds per step of `train_on_batch` on one batch
+held in memory, and of `fit` as notebook 04 calls it (pipeline, callbacks, progress). Then the
+pipeline alone.
 """
 
 import os
@@ -59,7 +60,8 @@ def whole(arrays, run: Path) -> float:
         validation_data=images.evaluation_batches(arrays[0][:4], arrays[1][:4], batch_size=4),
         callbacks=[
             training.SeedDropout(0), training.StopOnNaN(), training.EpochSaver(run),
-            training.GreyWarning(images.to_float(arrays[0][:4])), training.Progress(epochs=1), clock,
+            training.GreyWarning(images.to_float(arrays[0][:4])), training.Progress(epochs=1),
+            clock,
             keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
         ],
     )  # fmt: skip
@@ -68,7 +70,9 @@ def whole(arrays, run: Path) -> float:
 
 def pipeline(arrays) -> float:
     """Return the pairs per second that the augmented pipeline delivers by itself."""
-    batches = iter(images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0, augment=True))
+    batches = iter(
+        images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0, augment=True)
+    )
     next(batches)
     start = time.perf_counter()
     count = sum(len(image) for image, _ in batches)
@@ -82,12 +86,15 @@ def main() -> None:
         manifest = dataset.restructure(root / "source", root / "data", val_fraction=0.1)
         ids = manifest["split"]["train"][: (STEPS + 1) * BATCH]
         arrays = images.open_arrays(root / "data", ids, image_size=SIZE)
-        batch = next(images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0).as_numpy_iterator())
+        batch = next(
+            images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0).as_numpy_iterator()
+        )
         step, fitted, delivered = bare(batch), whole(arrays, root / "run"), pipeline(arrays)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    ratio, supply = fitted / step, delivered * step / BATCH
     print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} images at {SIZE} px")
-    print(f"fit as in notebook 04 {fitted:6.2f} s per step, ratio {fitted / step:.3f} (aim: at most 1.10)")
-    print(f"augmented pipeline    {delivered:6.1f} images/s, {delivered * step / BATCH:.1f} times what a step uses")
+    print(f"fit as in notebook 04 {fitted:6.2f} s per step, {ratio:.3f} of it (aim: at most 1.10)")
+    print(f"augmented pipeline    {delivered:6.1f} images/s, {supply:.1f} times what a step uses")
     print(f"peak memory           {peak:6.1f} GB")
 
 

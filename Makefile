@@ -1,0 +1,92 @@
+# `make run` and `make test` set up .venv by themselves. Everything else: make help
+
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PY = $(VENV)/bin/python
+NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
+
+.PHONY: help run test setup lint nbval notebooks bench lab badges clean
+
+help:  ## this list
+	@echo "U-Net Lowered. Targets:"
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (3.11 to 3.13)"
+
+run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=name]
+	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
+
+test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebooks, smoke runs
+	@$(PY) -m pytest $(NBVAL) tests notebooks
+
+setup: $(VENV)/.ready  ## make or update .venv
+
+lint: $(VENV)/.ready-dev  ## ruff on code, tests and notebooks
+	@$(PY) -m ruff check .
+
+nbval: $(VENV)/.ready-dev  ## compare every notebook with its committed outputs
+	@$(PY) -m pytest $(NBVAL) notebooks
+
+notebooks: $(VENV)/.ready-dev  ## execute all notebooks in place, ready to commit
+	@$(PY) tests/maintain.py notebooks
+
+bench: $(VENV)/.ready  ## benchmarks, not part of the tests; run them alone on the machine
+	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
+
+lab: $(VENV)/.ready  ## JupyterLab on the series, on this machine alone, with a token
+	@$(PY) -m jupyterlab --ip=127.0.0.1 --notebook-dir=. \
+	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb
+
+badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=owner/name
+	@$(PY) tests/maintain.py badges $(REPOSITORY)
+
+clean:  ## remove what was made: .venv, made data sets, runs, caches; never source data
+	@for m in data/*/manifest.json; do [ ! -f "$$m" ] || rm -rf "$$(dirname "$$m")"; done
+	@rm -rf data/.*.partial data/.*.old  # what an interrupted notebook 01 leaves
+	rm -rf .venv runs data/phantom-source .pytest_cache .ruff_cache
+	@find unet_lib tests notebooks conftest.py \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	    -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------- the environment
+# The stamps are written last: a half-made .venv is never taken for a whole one.
+
+# The ranges of pyproject.toml (NEWEST=1) or the tested set.
+RANGES = import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]
+WANTED = $(if $(NEWEST),$$($(PY) -c '$(RANGES); print(*p["dependencies"], *p["optional-dependencies"]["series"])'),-r requirements.txt)
+
+# So that a kernel of this .venv finds unet_lib from any folder; relative, so that both may move.
+PTH = import os, sysconfig; site = sysconfig.get_path("purelib"); \
+    open(site + "/unet_lowered.pth", "w").write(os.path.relpath(".", site) + "\n")
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@if [ ! -f $@ ] || [ ! -x $(PY) ]; then \
+	    $(find_python); \
+	    echo "Making $(VENV) with $$python ($$version)"; \
+	    "$$python" -m venv --clear $(VENV) || exit 1; \
+	fi
+	@echo "Installing packages (a few minutes the first time)"
+	@$(PY) -m pip install -q --disable-pip-version-check $(WANTED)
+	@$(PY) -c '$(PTH)'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(PY) -m pip install -q --disable-pip-version-check \
+	    $$($(PY) -c '$(RANGES); print(*p["optional-dependencies"]["dev"])')
+	@touch $@
+
+# The first Python that works, is 3.11 to 3.13 (TensorFlow has no wheels beyond) and has venv.
+CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+define find_python
+python=; seen=; bare=; \
+for p in $(CANDIDATES); do \
+    version=$$("$$p" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+    seen="$$seen $$p=$$version"; \
+    case "$$version" in 3.11|3.12|3.13) ;; *) continue ;; esac; \
+    if "$$p" -c 'import venv, ensurepip' 2>/dev/null; then python=$$p; break; fi; \
+    bare=$$p; \
+done; \
+if [ -z "$$python" ] && [ -n "$$bare" ]; then \
+    echo "make: $$bare has no module venv (or ensurepip). On Debian and Ubuntu: apt install $${bare##*/}-venv" >&2; exit 1; \
+elif [ -z "$$python" ]; then \
+    echo "make: this needs Python 3.11, 3.12 or 3.13; found:$${seen:- none of $(CANDIDATES)}. Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; \
+fi
+endef

@@ -1,0 +1,197 @@
+"""The bootstrap cell: inside the checkout from anywhere, and alone in an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import maintain
+import nbformat
+import pytest
+
+from unet_lib import paths
+
+NOTEBOOK = min((paths.PROJECT / "notebooks").glob("*.ipynb"))
+RELEASE = maintain.read_address()[1]
+
+
+def bootstrap() -> str:
+    cells = nbformat.read(NOTEBOOK, 4).cells
+    return next(cell.source for cell in cells if cell.id == "bootstrap")
+
+
+def run(code, folder, python=sys.executable, **environment):
+    """Run code in a folder with another Python, as the kernel of a lone notebook would."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "UNET_LOWERED"))}
+    return subprocess.run(
+        [python, "-c", code], cwd=folder, env={**kept, **environment},
+        capture_output=True, text=True,
+    )
+
+
+WHERE = "\nimport sys; print(unet_lib.paths.PROJECT); print('tensorflow' in sys.modules)"
+
+
+@pytest.mark.parametrize("folder", [".", "notebooks", "notebooks/params", "tests"])
+def test_inside_the_checkout(folder):
+    done = run(bootstrap() + WHERE, paths.PROJECT / folder)
+    assert done.stdout == f"{paths.PROJECT}\nFalse\n", done.stderr
+
+
+def test_from_another_folder_through_the_environment_of_make_setup(tmp_path):
+    """`make setup` leaves a .pth file: a kernel of .venv finds the project from anywhere."""
+    pth = Path(sysconfig.get_path("purelib"), "unet_lowered.pth")
+    if not pth.exists() and Path(sys.prefix) != paths.PROJECT / ".venv":
+        pytest.skip("this Python was not set up by `make setup`")
+    done = run(bootstrap() + WHERE, tmp_path)
+    assert done.stdout == f"{paths.PROJECT}\nFalse\n", done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------- an empty folder, nothing but a notebook
+
+
+@pytest.fixture(scope="module")
+def lone_python(tmp_path_factory):
+    """A Python with our packages and without this project, as on Colab."""
+    folder = tmp_path_factory.mktemp("lone")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True, capture_output=True, text=True,
+    ).stdout.strip()
+    # A plain path: .pth files in that folder, such as the one of make setup, are not read.
+    Path(site, "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A git repository holding the working tree, tagged with the release, as a file:// address."""
+    folder = tmp_path_factory.mktemp("published")
+
+    def git(*arguments, cwd=folder):
+        return subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+            cwd=cwd, check=True, capture_output=True, text=True,
+        ).stdout
+
+    listed = git("ls-files", "-co", "--exclude-standard", "-z", cwd=paths.PROJECT).split("\0")
+    for name in filter(None, listed):
+        if (paths.PROJECT / name).is_file():  # a deleted file is still listed
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(paths.PROJECT / name, folder / name)
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-q", "-m", "release")
+    git("tag", RELEASE)
+    (folder / "later.txt").write_text("after the release")
+    git("add", "-A")
+    git("commit", "-q", "-m", "later")
+    return folder.as_uri()
+
+
+def test_lone_python_does_not_know_the_project(lone_python, tmp_path):
+    done = run("import numpy, unet_lib", tmp_path, lone_python)
+    assert "No module named 'unet_lib'" in done.stderr
+
+
+def test_lone_notebook_fetches_its_release_and_runs(lone_python, published, tmp_path):
+    """The whole of notebook 01 beside nothing; its files land in the copy that it fetched."""
+    shutil.copy(NOTEBOOK, tmp_path)
+    code = (
+        "import nbformat; from nbclient import NotebookClient\n"
+        f"nb = nbformat.read({NOTEBOOK.name!r}, 4)\n"
+        "nb.cells.append(nbformat.v4.new_code_cell('print(unet_lib.paths.PROJECT)'))\n"
+        "NotebookClient(nb, kernel_name='python3').execute()\n"
+        "print(nb.cells[-1].outputs[0].text)"
+    )
+    done = run(code, tmp_path, lone_python, UNET_LOWERED_REPOSITORY=published,
+               JUPYTER_PATH="", JUPYTER_PREFER_ENV_PATH="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (copy,) = (p for p in tmp_path.iterdir() if p.is_dir())
+    assert done.stdout.strip() == str(copy.resolve())
+    assert not (copy / "later.txt").exists()  # the release, not what came after it
+    assert list(copy.glob("data/*/manifest.json"))
+
+
+def test_second_run_uses_the_fetched_copy(lone_python, published, tmp_path):
+    first = run(bootstrap() + WHERE, tmp_path, lone_python, UNET_LOWERED_REPOSITORY=published)
+    again = run(bootstrap() + WHERE, tmp_path, lone_python, UNET_LOWERED_REPOSITORY="file:///none")
+    assert first.stdout == again.stdout != "", first.stderr + again.stderr
+
+
+def test_unreachable_repository_is_named(lone_python, tmp_path):
+    done = run(bootstrap(), tmp_path, lone_python, UNET_LOWERED_REPOSITORY="file:///no/such/place")
+    assert done.returncode != 0 and "/no/such/place" in done.stderr
+    assert not list(tmp_path.iterdir())  # nothing half-made
+
+
+# ----------------------------------------------------------------------- installing what is missing
+
+
+@pytest.fixture
+def pip(monkeypatch):
+    """A pip that installs nothing: it keeps its command and the constraints that it was given."""
+    calls = []
+
+    def run(command, **options):
+        constraints = Path(command[command.index("-c") + 1]).read_text().splitlines()
+        calls.append((command, constraints))
+        return subprocess.CompletedProcess(command, run.returncode)
+
+    run.returncode = 0
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls, run
+
+
+def pretend_missing(monkeypatch, *modules):
+    real = paths.importlib.util.find_spec
+    monkeypatch.setattr(
+        paths.importlib.util, "find_spec", lambda name: None if name in modules else real(name)
+    )
+
+
+def test_nothing_is_installed_where_nothing_is_missing(pip):
+    paths.prepare()
+    assert pip[0] == []
+
+
+def test_missing_packages_are_installed_and_tensorflow_stays(pip, monkeypatch):
+    pretend_missing(monkeypatch, "cv2", "kagglehub")
+    paths.prepare()
+    ((command, constraints),) = pip[0]
+    assert command[:4] == [sys.executable, "-m", "pip", "install"]
+    wanted = command[command.index("-c") + 2 :]
+    assert [w.partition(">")[0] for w in wanted] == ["opencv-python-headless", "kagglehub"]
+    assert not {"-U", "--upgrade", "--force-reinstall"} & set(command)
+    versions = paths.importlib.metadata.version
+    assert constraints == [f"{p}=={versions(p)}" for p in ("tensorflow", "keras")]
+
+
+def test_failed_installation_says_what_to_do(pip, monkeypatch):
+    pretend_missing(monkeypatch, "scipy")
+    pip[1].returncode = 1
+    with pytest.raises(RuntimeError, match=r"could not install scipy.*pip install 'scipy"):
+        paths.prepare()
+
+
+def test_exact_set_and_ranges_name_the_same_packages():
+    """requirements.txt pins what pyproject.toml allows: every package, nothing else, in range."""
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text())["project"]
+    ranges = project["dependencies"] + project["optional-dependencies"]["series"]
+    ranges = {r.name: r.specifier for r in map(Requirement, ranges)}
+    text = (paths.PROJECT / "requirements.txt").read_text()
+    pins = [line.partition("#")[0].strip() for line in text.splitlines()]
+    pins = {p.partition("==")[0]: p.partition("==")[2] for p in pins if p}
+    assert set(pins) == set(ranges)
+    assert [name for name, version in pins.items() if version not in ranges[name]] == []
+    installed = {name: paths.importlib.metadata.version(name) for name in pins}
+    if not os.environ.get("NEWEST"):
+        assert installed == pins

@@ -1,0 +1,300 @@
+"""The model against its published table, against arithmetic by hand, and against notebook 03."""
+
+import ast
+import contextlib
+import io
+import re
+import subprocess
+import sys
+
+import keras
+import nbformat
+import numpy as np
+import pytest
+
+from unet_lib import model, paths
+
+# Layer; type; output shape; parameters; where the input comes from.
+TABLE = """
+input_1          InputLayer    512x512x1       0
+conv2d           Conv2D        512x512x16    160   input_1
+conv2d_1         Conv2D        512x512x16   2320   conv2d
+max_pooling2d    MaxPooling2D  256x256x16      0   conv2d_1
+conv2d_2         Conv2D        256x256x32   4640   max_pooling2d
+conv2d_3         Conv2D        256x256x32   9248   conv2d_2
+max_pooling2d_1  MaxPooling2D  128x128x32      0   conv2d_3
+conv2d_4         Conv2D        128x128x64  18496   max_pooling2d_1
+conv2d_5         Conv2D        128x128x64  36928   conv2d_4
+max_pooling2d_2  MaxPooling2D  64x64x64        0   conv2d_5
+conv2d_6         Conv2D        64x64x128   73856   max_pooling2d_2
+conv2d_7         Conv2D        64x64x128  147584   conv2d_6
+dropout          Dropout       64x64x128       0   conv2d_7
+max_pooling2d_3  MaxPooling2D  32x32x128       0   dropout
+conv2d_8         Conv2D        32x32x256  295168   max_pooling2d_3
+conv2d_9         Conv2D        32x32x256  590080   conv2d_8
+dropout_1        Dropout       32x32x256       0   conv2d_9
+up_sampling2d    UpSampling2D  64x64x256       0   dropout_1
+conv2d_10        Conv2D        64x64x128  131200   up_sampling2d
+concatenate      Concatenate   64x64x256       0   dropout conv2d_10
+conv2d_11        Conv2D        64x64x128  295040   concatenate
+conv2d_12        Conv2D        64x64x128  147584   conv2d_11
+up_sampling2d_1  UpSampling2D  128x128x128     0   conv2d_12
+conv2d_13        Conv2D        128x128x64  32832   up_sampling2d_1
+concatenate_1    Concatenate   128x128x128     0   conv2d_5 conv2d_13
+conv2d_14        Conv2D        128x128x64  73792   concatenate_1
+conv2d_15        Conv2D        128x128x64  36928   conv2d_14
+up_sampling2d_2  UpSampling2D  256x256x64      0   conv2d_15
+conv2d_16        Conv2D        256x256x32   8224   up_sampling2d_2
+concatenate_2    Concatenate   256x256x64      0   conv2d_3 conv2d_16
+conv2d_17        Conv2D        256x256x32  18464   concatenate_2
+conv2d_18        Conv2D        256x256x32   9248   conv2d_17
+up_sampling2d_3  UpSampling2D  512x512x32      0   conv2d_18
+conv2d_19        Conv2D        512x512x16   2064   up_sampling2d_3
+concatenate_3    Concatenate   512x512x32      0   conv2d_1 conv2d_19
+conv2d_20        Conv2D        512x512x16   4624   concatenate_3
+conv2d_21        Conv2D        512x512x16   2320   conv2d_20
+conv2d_22        Conv2D        512x512x2     290   conv2d_21
+conv2d_23        Conv2D        512x512x1       3   conv2d_22
+"""
+ROWS = [line.split() for line in TABLE.strip().splitlines()]
+SMALL = {"image_size": 32, "width": 2}
+NOISE = np.random.default_rng(0).random((3, 32, 32, 1), dtype="float32")
+
+
+def rows(unet):
+    """Describe each layer of `unet` as TABLE does; the inputs come from the saved configuration."""
+    for layer, config in zip(unet.layers, unet.get_config()["layers"], strict=True):
+        shape = "x".join(map(str, layer.output.shape[1:]))
+        inputs = re.findall(r"keras_history': \['([^']+)'", str(config["inbound_nodes"]))
+        yield [layer.name, type(layer).__name__, shape, str(layer.count_params()), *inputs]
+
+
+def parameters(width):
+    """Count by hand: 3*3*in*out + out for each convolution, summed over the network.
+
+    Level 0: 9w + w and 9w^2 + w. Level k, f = w*2^k, k = 1..4: 9*f/2*f + f and 9f^2 + f.
+    Step up to level k = 3..0: 4*2f*f + f, 9*2f*f + f and 9f^2 + f. Head: 9*w*2 + 2 and 2 + 1.
+    """
+    return 7574 * width**2 + 134 * width + 5
+
+
+def test_every_row_of_the_published_table():
+    unet = model.build_unet()
+    for built, published in zip(rows(unet), ROWS, strict=True):
+        assert built == published
+    assert sum(int(row[3]) for row in ROWS) == unet.count_params() == 1_941_093
+
+
+def test_convolutions_are_same_padded_he_normal_relu():
+    """What the table does not show, but the seed says."""
+    convolutions = [x for x in model.build_unet().layers if isinstance(x, keras.layers.Conv2D)]
+    up = ["conv2d_10", "conv2d_13", "conv2d_16", "conv2d_19"]
+    for layer in convolutions[:-1]:
+        config = layer.get_config()
+        assert config["kernel_size"] == ((2, 2) if layer.name in up else (3, 3))
+        assert (config["padding"], config["activation"]) == ("same", "relu")
+        assert config["kernel_initializer"]["class_name"] == "HeNormal"
+    last = convolutions[-1].get_config()
+    assert (last["kernel_size"], last["activation"]) == ((1, 1), "sigmoid")
+
+
+@pytest.mark.parametrize("dropout", [0.5, 0.1])
+def test_dropout_reaches_both_layers(dropout):
+    unet = model.build_unet(**SMALL, dropout=dropout)
+    assert [unet.get_layer(name).rate for name in ("dropout", "dropout_1")] == [dropout] * 2
+
+
+@pytest.mark.parametrize("options", [{}, {"head": "direct"}, {"normalization": "batch"}])
+def test_names_do_not_depend_on_what_was_built_before(options):
+    first = [layer.name for layer in model.build_unet(**SMALL, **options).layers]
+    keras.layers.Conv2D(1, 1)  # takes a name from Keras' own count
+    assert [layer.name for layer in model.build_unet(**SMALL, **options).layers] == first
+
+
+@pytest.mark.parametrize("width", [1, 16, 64])
+def test_parameters_by_width(width):
+    known = {16: 1_941_093, 64: 31_031_685}
+    assert model.build_unet(64, width=width).count_params() == parameters(width)
+    assert parameters(width) == known.get(width, parameters(width))
+
+
+@pytest.mark.parametrize("width", [2, 16])
+def test_direct_head_leaves_out_one_layer(width):
+    """Gone: 3*3*w*2 + 2 and 1*1*2*1 + 1. Come: 1*1*w*1 + 1."""
+    unet = model.build_unet(64, width=width, head="direct")
+    assert unet.count_params() == parameters(width) - (18 * width + 2) - 3 + (width + 1)
+    names = [row[0] for row in ROWS]
+    assert [layer.name for layer in unet.layers] == [n for n in names if n != "conv2d_23"]
+    assert unet.layers[-1].get_config()["kernel_size"] == (1, 1)
+    assert unet.layers[-1].input is unet.get_layer("conv2d_21").output
+
+
+@pytest.mark.parametrize("width", [2, 16])
+def test_batch_normalization_stands_before_each_relu(width):
+    """22 convolutions lose f biases and gain 4f numbers, 2f of them trained; all f sum to 107w."""
+    unet = model.build_unet(64, width=width, normalization="batch")
+    assert unet.count_params() == parameters(width) + 3 * 107 * width
+    trainable = sum(int(np.prod(w.shape)) for w in unet.trainable_weights)
+    assert trainable == parameters(width) + 107 * width
+    kinds = [type(layer).__name__ for layer in unet.layers]
+    assert len(kinds) == len(ROWS) + 2 * 22
+    triples = list(zip(kinds, kinds[1:], kinds[2:], strict=False))
+    assert triples.count(("Conv2D", "BatchNormalization", "ReLU")) == 22
+    convolutions = [x for x in unet.layers if isinstance(x, keras.layers.Conv2D)]
+    assert [x.use_bias for x in convolutions] == [False] * 22 + [True] * 2
+    assert {x.get_config()["activation"] for x in convolutions[:22]} == {"linear"}
+    assert [x.name for x in convolutions] == [r[0] for r in ROWS if r[1] == "Conv2D"]
+
+
+SIZE = r"image_size must be a multiple of 16 \(four poolings halve it\), got "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": 500}, SIZE + "500; use 496 or 512$"),
+        ({"image_size": 24}, SIZE + "24; use 16 or 32$"),
+        ({"image_size": 8}, SIZE + "8; use 16$"),
+        ({"image_size": 0}, SIZE + "0; use 16$"),
+        ({"image_size": -64}, SIZE + "-64; use 16$"),
+        ({"image_size": 130.5}, SIZE + r"130\.5; use 128 or 144$"),
+        ({"image_size": 512.0}, SIZE + r"512\.0; use 512 or 528$"),
+        ({"image_size": float("nan")}, SIZE + "nan; use 512$"),
+        ({"image_size": float("inf")}, SIZE + "inf; use 512$"),
+        ({"image_size": "512"}, SIZE + "'512'; use 512$"),
+        ({"image_size": None}, SIZE + "None; use 512$"),
+        ({"width": 0}, "width must be a whole number of filters, 1 or more, got 0; use 16"),
+        ({"width": 2.5}, "width must be a whole number .* got 2.5; use 16"),
+        ({"width": True}, "width must be a whole number .* got True; use 16"),
+        ({"head": "sigmoid"}, "head must be one of 'seed', 'direct', got 'sigmoid'"),
+        ({"normalization": None}, "normalization must be one of 'none', 'batch', got None"),
+        ({"dropout": 1.0}, r"dropout must be a share in \[0, 1\), got 1.0; the seed uses 0.5"),
+        ({"dropout": -0.1}, r"dropout must be a share in \[0, 1\), got -0.1"),
+        ({"dropout": "half"}, r"dropout must be a share in \[0, 1\), got 'half'"),
+    ],
+)
+def test_refused_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        model.build_unet(**arguments)
+
+
+def test_numpy_integers_are_whole_numbers():
+    assert model.build_unet(np.int64(32), width=np.int32(2)).count_params() == parameters(2)
+
+
+@pytest.fixture(params=["float32", "mixed_bfloat16"])
+def policy(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("options", [{}, {"head": "direct", "normalization": "batch"}])
+def test_output_is_a_probability_in_float32(policy, options):
+    unet = model.build_unet(**SMALL, **options)
+    inner = {"float32": "float32", "mixed_bfloat16": "bfloat16"}[policy]
+    assert unet.get_layer("conv2d_9").compute_dtype == inner
+    probability = unet(100 * NOISE)
+    assert keras.backend.standardize_dtype(probability.dtype) == "float32"
+    assert probability.shape == (3, 32, 32, 1)
+    assert 0 <= np.min(probability) < np.max(probability) <= 1
+
+
+@pytest.mark.parametrize("options", [{}, {"head": "direct", "normalization": "batch"}])
+def test_saved_and_loaded_it_answers_the_same(tmp_path, options):
+    unet = model.build_unet(**SMALL, **options)
+    unet.save(tmp_path / "unet.keras")
+    loaded = keras.saving.load_model(tmp_path / "unet.keras")
+    assert np.array_equal(unet(NOISE), loaded(NOISE))
+    assert list(rows(unet)) == list(rows(loaded))
+
+
+def test_one_seed_gives_one_model_and_another_seed_another():
+    def kernels(seed):
+        keras.utils.set_random_seed(seed)
+        return [w for w in model.build_unet(**SMALL).get_weights() if w.ndim == 4]
+
+    for first, again, other in zip(kernels(1), kernels(1), kernels(2), strict=True):
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("module", ["model", "metrics", "training"])
+def test_runs_on_any_backend_of_keras(module):
+    """These modules name no backend: they must run under KERAS_BACKEND=jax too."""
+    tree = ast.parse((paths.PROJECT / "unet_lib" / f"{module}.py").read_text("utf-8"))
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named.add((node.module or "").partition(".")[0])
+    assert not named & {"tf", "tensorflow", "jax", "torch"}
+
+
+def test_importing_the_package_is_quiet_and_light():
+    code = "import sys, unet_lib; sys.exit(str({'tensorflow', 'keras', 'cv2'} & {*sys.modules}))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=paths.PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (run.stdout, run.stderr) == ("", "set()\n")
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    path = paths.PROJECT / "notebooks" / "03_build_unet.ipynb"
+    return {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
+
+
+@pytest.fixture(scope="module")
+def inline(notebook):
+    """Everything that notebook 03 defines for its model, on an image of 32 px."""
+    space = {"keras": keras, "np": np, "model": model, "image": NOISE[0, ..., 0], "width": 2}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in ("block", "encoder", "decoder", "table", "compare"):
+            exec(notebook[cell], space)
+    return space
+
+
+@pytest.mark.parametrize("head", model.HEADS)
+def test_notebook_builds_the_same_model(inline, head):
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(7)
+    ours = inline["assemble"](32, width=3, head=head)
+    keras.utils.set_random_seed(7)
+    imported = model.build_unet(32, width=3, head=head)
+    assert list(rows(ours)) == list(rows(imported))
+    for one, other in zip(ours.get_weights(), imported.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    assert np.array_equal(ours(NOISE), imported(NOISE))
+    assert [layer.rate for layer in ours.layers if "dropout" in layer.name] == [0.5, 0.5]
+
+
+def test_notebook_reads_and_prints_the_whole_table(inline):
+    for read, row in zip(inline["read"](model.build_unet()), ROWS, strict=True):
+        height, _, channels = row[2].split("x")
+        assert read == [*row[:2], height, channels, *row[3:]]
+    short = [[row[0], "x".join([row[1], row[1], row[2]]), row[3]] for row in inline["rows"]]
+    assert short == [[row[0], row[2], row[3]] for row in ROWS]
+
+
+def test_notebook_comparison_fails_where_a_skip_is_swapped(notebook, inline):
+    """Equal names, shapes and parameters, the inputs of one concatenation turned round."""
+    bad = dict(inline)
+    message = "built .*'conv2d_10', 'dropout'.*published .*'dropout', 'conv2d_10'"
+    with contextlib.redirect_stdout(io.StringIO()), pytest.raises(AssertionError, match=message):
+        swapped = notebook["decoder"].replace("[skip, features]", "[features, skip]")
+        assert swapped != notebook["decoder"]
+        exec(swapped, bad)
+        exec(notebook["compare"], bad)
+
+
+def test_solutions_of_notebook_03_do_what_they_say(notebook, inline):
+    space = {**inline, "image_size": 32, "batch": NOISE}
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(notebook["dead-head"], space)
+        for solution in re.findall(r"```python\n(.*?)```", notebook["check-yourself"], re.DOTALL):
+            exec(solution, space)
+    assert output.getvalue().splitlines()[1:] == ["['conv2d_23/bias']", "1940817"]
+    assert "1,940,817" in notebook["check-yourself"]

@@ -1,0 +1,567 @@
+"""The committed notebooks: their anatomy, and the traps that let nbval or papermill check nothing.
+
+`faults` is the linter; `sound_notebook` is the smallest notebook that it accepts, and each rule is
+shown to bite on a copy of that notebook with one thing wrong.
+"""
+
+import ast
+import copy
+import html
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import maintain
+import nbformat
+import papermill
+import pytest
+from nbval.plugin import get_sanitize_patterns
+
+from unet_lib import paths, series
+
+FOLDER = paths.PROJECT / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+REPOSITORY, RELEASE = maintain.read_address()
+BADGE = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{}/blob/{}/notebooks/{})"
+)
+OPENING = ("bootstrap", "imports", "parameters")
+TEXT = ("text/plain", "text/html", "text/markdown", "text/latex")
+
+
+# ------------------------------------------------------------------------------------ the linter
+
+
+def lines(cell) -> int:
+    return len([line for line in cell.source.splitlines() if line.strip()])
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def output_texts(cell):
+    for output in cell.get("outputs", []):
+        yield output.get("text", "")
+        yield from (text for kind, text in output.get("data", {}).items() if kind in TEXT)
+
+
+def faults(notebook, name: str = "01_sound.ipynb") -> list[str]:
+    """Return what is wrong with a notebook; `name` is its file name, for the badge."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    rules = [_shape(notebook, code, prose), _title(notebook, name), _opening(code),
+             _parameters(code), _ending(notebook), _outputs(notebook, code)]
+    return [fault for rule in rules for fault in rule]
+
+
+def _shape(notebook, code, prose):
+    if not 25 <= len(notebook.cells) <= 45:
+        yield f"{len(notebook.cells)} cells, expected 25 to 45"
+    if len(prose) < len(code):
+        yield f"{len(prose)} markdown cells for {len(code)} code cells"
+    if statistics.median(map(lines, code)) > 6:
+        yield f"the median code cell has {statistics.median(map(lines, code))} lines, at most 6"
+    yield from (f"{c.id}: {lines(c)} lines, at most 20" for c in code if lines(c) > 20)
+    kinds = "".join(cell.cell_type[0] for cell in notebook.cells)
+    if "ccc" in kinds:
+        yield f"{notebook.cells[kinds.index('ccc')].id}: three code cells in a row"
+    ids = [cell.get("id", "") for cell in notebook.cells]
+    if len(ids) != len(set(ids)):
+        yield "cell ids are not unique"
+    unreadable = [i for i in ids if not re.fullmatch(r"[a-z]+[0-9]*(-[a-z0-9]+)*", i)
+                  or re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4})?.*|cell-?\d+", i)]
+    yield from (f"cell id {i!r} is not readable" for i in unreadable)
+    headings = [h for c in prose for h in re.findall(r"^# .+", _unfenced(c.source), re.M)]
+    if len(headings) != 1:
+        yield f"{len(headings)} headings of the first level, expected one"
+
+
+def _unfenced(source: str) -> str:
+    return re.sub(r"^```.*?^```", "", source, flags=re.M | re.S)
+
+
+def _title(notebook, name):
+    title = notebook.cells[0].source
+    if notebook.cells[0].cell_type != "markdown" or not title.startswith("# "):
+        yield "the first cell is not a title"
+    repository = REPOSITORY.removeprefix("https://github.com/")
+    if BADGE.format(repository, RELEASE, name) not in title.splitlines():
+        yield "the badge is not that of this file, repository and release"
+    for word in ("?", "**You will learn**", "**Needs**", "**Produces**", "minute"):
+        if word not in title:
+            yield f"the title cell has no {word!r}"
+
+
+def _opening(code):
+    ids = tuple(cell.id for cell in code[:3])
+    if ids != OPENING:
+        yield f"the code begins with {ids}, expected {OPENING}"
+        return
+    bootstrap, imports, _ = code[:3]
+    if len(bootstrap.source.splitlines()) > 12:
+        yield "the bootstrap cell has more than 12 lines"
+    if f'REPOSITORY, RELEASE = "{REPOSITORY}", "{RELEASE}"\n' not in bootstrap.source:
+        yield "the bootstrap cell has another repository or release than pyproject.toml"
+    nodes = ast.parse(imports.source).body
+    if not all(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes):
+        yield "the imports cell holds more than imports"
+    yield from (
+        f"{cell.id}: imports belong into the imports cell"
+        for cell in code[2:]
+        if re.search(r"^(import|from) ", cell.source, re.M)
+    )
+
+
+def _parameters(code):
+    tagged = [cell for cell in code if "parameters" in tags(cell)]
+    if [cell.id for cell in tagged] != ["parameters"]:
+        yield f"the cells tagged 'parameters' are {[c.id for c in tagged]}, expected one of that id"
+        return
+    names = []
+    for line in tagged[0].source.splitlines():
+        match = re.fullmatch(r"(\w+): (str|int|float|bool) = (\S.*?)  # (\S.*)", line)
+        if not match:
+            yield f"no typed literal with a comment: {line!r}"
+            continue
+        names.append(match[1])
+        try:
+            kind = type(ast.literal_eval(match[3])).__name__
+        except ValueError:
+            kind = "expression"
+        if kind != match[2]:
+            yield f"parameter {match[1]} is declared {match[2]} but holds: {kind}"
+    seen = [p.name for p in papermill.inspection._infer_parameters(
+        nbformat.v4.new_notebook(cells=tagged), "python3", "python")]
+    if seen != names:  # it skips a line with two "="
+        yield f"papermill reads the parameters {seen}, the cell has {names}"
+
+
+def _ending(notebook):
+    headings = [re.match(r"## (.+)", c.source) for c in notebook.cells if c.cell_type == "markdown"]
+    if [h[1].strip() for h in headings if h][-2:] != ["Check yourself", "Recap"]:
+        yield "the last two parts are not 'Check yourself' and 'Recap'"
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    folded = text.count("<details>"), text.count("</details>"), text.count("<summary>")
+    if folded != (2, 2, 2):
+        yield f"{folded[0]} folded solutions, expected two, each with a <summary>"
+    if notebook.cells[-1].cell_type != "markdown" or ".ipynb)" not in notebook.cells[-1].source:
+        yield "the recap links to no other notebook"
+
+
+def _outputs(notebook, code):
+    counts = [cell.execution_count for cell in code]
+    if counts != list(range(1, len(code) + 1)):  # an unrun cell is never compared
+        yield f"execution counts are {counts}, expected 1 to {len(code)}: run make notebooks"
+    for cell in code:
+        machine = r"(?<![\w.:/])/(home|root|tmp|Users|work|mnt|usr|opt|content|private)/|\b[A-Z]:\\"
+        if any(re.search(machine, text) for text in output_texts(cell)):
+            yield f"{cell.id}: an output holds a path of this machine"
+        if any(re.search(r" at 0x[0-9a-f]{6,}", text) for text in output_texts(cell)):
+            yield f"{cell.id}: an output holds an object's address"
+        if any(output.output_type == "error" for output in cell.outputs):  # papermill would stop
+            yield f"{cell.id}: an error is committed as output; catch it and print it"
+        if any(output.get("name") == "stderr" for output in cell.outputs):
+            yield f"{cell.id}: stderr is committed, which nobody compares"
+        if cell.source.rstrip().endswith(";"):  # nbval would run it without the semicolon's effect
+            yield f"{cell.id}: ends with a semicolon; assign to _ instead"
+        if "nbval-ignore-output" in tags(cell) and not re.search(r"^\s*assert ", cell.source, re.M):
+            yield f"{cell.id}: its output is ignored and nothing is asserted"
+        known = {"parameters", "nbval-ignore-output"}
+        yield from (f"{cell.id}: tag {t!r} is not allowed" for t in tags(cell) if t not in known)
+        if re.search(r"#\s*(NBVAL|PYTEST_VALIDATE)_", cell.source):
+            yield f"{cell.id}: a comment steers nbval; use the tag"
+        if set(cell.metadata) - {"tags"}:
+            yield f"{cell.id}: metadata of one execution: run make notebooks"
+    ignored = [cell.id for cell in code if "nbval-ignore-output" in tags(cell)]
+    if len(ignored) * 5 > len(code):
+        yield f"{len(ignored)} of {len(code)} code cells are ignored, at most one in five"
+    size = sum(len(json.dumps(cell.outputs)) for cell in code)
+    if size > 500_000:
+        yield f"outputs of {size // 1000} kB, at most 500"
+    wanted = {"kernelspec": maintain.KERNEL, "language_info": {"name": "python"}}
+    if notebook.metadata != wanted:
+        yield f"notebook metadata is {dict(notebook.metadata)}, expected {wanted}"
+
+
+# -------------------------------------------------------------------------- the linter must bite
+
+
+def sound_notebook():
+    """Return the smallest notebook that keeps every rule."""
+    prose, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    badge = BADGE.format(REPOSITORY.removeprefix("https://github.com/"), RELEASE, "01_sound.ipynb")
+    title = (f"# Sound\n\n{badge}\n\nWhat is it?\n\n**You will learn** to\n\n"
+             "**Needs** nothing. **Produces** nothing. 2 minutes.")
+    solution = "<details><summary>Solution</summary>\n\n4\n\n</details>"
+    cells = [
+        prose(title, id="title"),
+        code(f'REPOSITORY, RELEASE = "{REPOSITORY}", "{RELEASE}"\n', id="bootstrap"),
+        code("import math", id="imports"),
+        prose("Choose.", id="parameters-why"),
+        code("epochs: int = 2  # passes", id="parameters", metadata={"tags": ["parameters"]}),
+        *(prose("## Beat", id=f"why-{k}") for k in range(9)),
+        *(cell for k in range(4) for cell in (code(f"print({k})", id=f"show-{k}"),
+                                              prose("We see it.", id=f"seen-{k}"))),
+        code("assert 0.7 < math.pi / 4 < 0.8", id="bounded",
+             metadata={"tags": ["nbval-ignore-output"]}),
+        prose(f"## Check yourself\n\n{solution}\n{solution}", id="check-yourself"),
+        prose("## Recap\n\nNext: [two](02_two.ipynb)", id="recap"),
+    ]
+    for count, cell in enumerate((c for c in cells if c.cell_type == "code"), 1):
+        cell.execution_count = count
+    metadata = {"kernelspec": maintain.KERNEL, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def cell_of(notebook, cell_id):
+    return next(cell for cell in notebook.cells if cell.id == cell_id)
+
+
+def put(cell_id, **values):
+    """Return a change of one cell's fields."""
+    return lambda notebook: cell_of(notebook, cell_id).update(values)
+
+
+def swap(cell_id, old, new):
+    """Return a change of one cell's text."""
+
+    def change(notebook):
+        cell = cell_of(notebook, cell_id)
+        assert old in cell.source
+        cell.source = cell.source.replace(old, new)
+
+    return change
+
+
+def move(cell_id, place):
+    """Return a change of one cell's place."""
+
+    def change(notebook):
+        cell = cell_of(notebook, cell_id)
+        notebook.cells.remove(cell)
+        notebook.cells.insert(place, cell)
+
+    return change
+
+
+def stream(text, name="stdout"):
+    return [nbformat.v4.new_output("stream", name=name, text=text)]
+
+
+BROKEN = {
+    "24 cells, expected 25": lambda nb: nb.cells.remove(cell_of(nb, "why-0")),
+    "median code cell has 7": lambda nb: [
+        put(f"show-{k}", source="x = 1\n" * 7)(nb) for k in range(4)] + [
+        put("bounded", source="assert 1\n" * 7)(nb)],
+    "show-1: 21 lines": put("show-1", source="x = 1\n" * 21),
+    "7 markdown cells for": lambda nb: [
+        c.update(cell_type="raw") for c in nb.cells if c.id.startswith(("why", "seen-1"))],
+    "bootstrap: three code cells in a row": move("parameters-why", 8),
+    "ids are not unique": put("show-1", id="show-2"),
+    "cell id '3f2a91bc' is not readable": put("show-1", id="3f2a91bc"),
+    "2 headings of the first level": put("why-1", source="# Another"),
+    "0 headings of the first level": swap("title", "# Sound", "Sound"),
+    "the first cell is not a title": move("title", 1),
+    "the badge is not that": swap("title", "01_sound", "02_sound"),
+    "has no '**You will learn**'": swap("title", "**You will learn**", "Learn"),
+    "has no 'minute'": swap("title", "minutes", "hours"),
+    "the code begins with": move("bootstrap", 5),
+    "bootstrap cell has more than 12": swap("bootstrap", "\n", "\nx = 1" * 12),
+    "another repository or release": swap("bootstrap", RELEASE, "v9.9.9"),
+    "holds more than imports": swap("imports", "math", "math\nx = 1"),
+    "show-1: imports belong": put("show-1", source="import os"),
+    "the cells tagged 'parameters' are []": put("parameters", metadata={}),
+    "no typed literal with a comment: 'epochs = 2": swap("parameters", ": int", ""),
+    "no typed literal with a comment: 'epochs: int = 2'": swap("parameters", "  # passes", ""),
+    "papermill reads the parameters []": swap("parameters", "passes", "passes = rounds"),
+    "declared int but holds: float": swap("parameters", "2", "2.5"),
+    "declared int but holds: expression": swap("parameters", "2", "1 + len('a')"),
+    "last two parts are not": move("recap", 20),
+    "1 folded solutions": put("check-yourself", source="## Check yourself\n<details><summary>x"
+                              "</summary></details>"),
+    "the recap links to no other": swap("recap", "02_two.ipynb", "x"),
+    "execution counts are [1, 2, 3, 4, None": put("show-1", execution_count=None),
+    "show-1: an output holds a path": put("show-1", outputs=stream("in /home/me/data\n")),
+    "show-2: an output holds a path": put("show-2", outputs=stream("in C:\\data\n")),
+    "an object's address": put("show-1", outputs=stream("<x at 0x7f00aabbcc>")),
+    "an error is committed": put("show-1", outputs=[
+        nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]),
+    "stderr is committed": put("show-1", outputs=stream("pid 1", "stderr")),
+    "ends with a semicolon": put("show-1", source="print(1);"),
+    "ignored and nothing is asserted": put("bounded", source="print(1)"),
+    "tag 'nbval-skip' is not allowed": put("show-1", metadata={"tags": ["nbval-skip"]}),
+    "tag 'raises-exception' is not": put("show-1", metadata={"tags": ["raises-exception"]}),
+    "a comment steers nbval": put("show-1", source="# NBVAL_SKIP\nprint(1)"),
+    "metadata of one execution": put("show-1", metadata={"execution": {"a": "b"}}),
+    "2 of 8 code cells are ignored": put("show-1", source="assert 1",
+                                         metadata={"tags": ["nbval-ignore-output"]}),
+    "outputs of 600 kB": put("show-1", outputs=stream("x" * 600_000)),
+    "notebook metadata is": lambda nb: nb.metadata.kernelspec.update(name="jax38"),
+}
+
+
+def test_linter_accepts_a_sound_notebook():
+    assert faults(sound_notebook()) == []
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_linter_bites(message):
+    notebook = copy.deepcopy(sound_notebook())
+    BROKEN[message](notebook)
+    assert message in "\n".join(faults(notebook))
+
+
+# --------------------------------------------------------------------------- the committed ones
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_anatomy(path):
+    assert faults(nbformat.read(path, 4), path.name) == []
+
+
+def test_notebooks_are_numbered_without_a_gap():
+    assert [int(p.name[:2]) for p in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+    assert len(NOTEBOOKS) >= 5
+
+
+def test_bootstrap_is_the_same_everywhere():
+    assert len({cell_of(nbformat.read(p, 4), "bootstrap").source for p in NOTEBOOKS}) == 1
+
+
+def test_shared_parameters_are_equal():
+    """A parameter means the same in every notebook: type, default, help."""
+    declared = {}
+    for path in NOTEBOOKS:
+        for name, parameter in papermill.inspect_notebook(path).items():
+            declared.setdefault(name, {}).setdefault(json.dumps(parameter), []).append(path.stem)
+    assert {name: forms for name, forms in declared.items() if len(forms) > 1} == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_links_lead_somewhere(path):
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", cell.source):
+                assert (FOLDER / html.unescape(target)).exists(), (cell.id, target)
+
+
+def test_every_parameter_file_is_accepted():
+    for path in sorted((FOLDER / "params").glob("*.yaml")):
+        (run,) = series.plan([str(path)], {})
+        assert run.name == path.stem
+
+
+def test_documents_have_the_same_address():
+    repository = REPOSITORY.removeprefix("https://github.com/")
+    for path in [*paths.PROJECT.glob("*.md"), *paths.PROJECT.glob("data/*.md")]:
+        for found in re.findall(r"github(?:\.com)?/([\w.-]+/unet-lowered)\b", path.read_text()):
+            assert found == repository, path
+
+
+# ------------------------------------------------------- traps of nbval: what passes unchecked
+
+
+def nbval(folder, *options, conftest=True):
+    """Run the comparison as `make nbval` does on a folder; return outcome by notebook."""
+    if conftest:
+        shutil.copy(paths.PROJECT / "conftest.py", folder)
+    flags = re.search(r"^NBVAL = (.+)", (paths.PROJECT / "Makefile").read_text(), re.M)[1].split()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *flags, *options, folder],
+        cwd=folder, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(paths.PROJECT)},
+    )
+    found = re.findall(r"^(PASSED|FAILED) (?:\S*/)?(\w+)\.ipynb::Cell (\d+)", done.stdout, re.M)
+    assert found, done.stdout + done.stderr
+    return {(name, int(number)): word == "PASSED" for word, name, number in found}
+
+
+def save(path, source, outputs, count=1):
+    cell = nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=count)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+
+
+def test_what_nbval_compares_and_what_it_lets_pass(tmp_path):
+    """stderr may differ, all else may not; an unrun cell passes, so the linter refuses it."""
+    both = "import os, sys\nprint('Dice 0.91')\nprint(os.getpid(), file=sys.stderr)"
+    pid = stream("1 TensorFlow\n", "stderr")
+    save(tmp_path / "same.ipynb", both, stream("Dice 0.91\n") + pid)
+    save(tmp_path / "without.ipynb", both, stream("Dice 0.91\n"))
+    save(tmp_path / "changed.ipynb", both, stream("Dice 0.92\n") + pid)
+    save(tmp_path / "gone.ipynb", "import sys\nprint(1, file=sys.stderr)", stream("Dice\n"))
+    save(tmp_path / "unrun.ipynb", "print('Dice 0.91')", [], count=None)
+    passed = {name: ok for (name, _), ok in nbval(tmp_path).items()}
+    assert passed == {"same": True, "without": True, "changed": False, "gone": False, "unrun": True}
+    assert "execution counts are [None]" in "".join(
+        _outputs(*(lambda nb: (nb, nb.cells))(nbformat.read(tmp_path / "unrun.ipynb", 4)))
+    )
+
+
+def test_without_our_conftest_stderr_would_fail(tmp_path):
+    save(tmp_path / "same.ipynb", "import sys\nprint(2, file=sys.stderr)", stream("1\n", "stderr"))
+    assert nbval(tmp_path, conftest=False) == {("same", 0): False}
+
+
+def test_conftest_is_active_in_this_project():
+    """nbval must find it from the notebooks folder: it lies in the folder above."""
+    assert (paths.PROJECT / "conftest.py").is_file()
+    assert not list(FOLDER.glob("conftest.py")) and not list(FOLDER.glob("pytest.ini"))
+
+
+def sanitizer_faults(text: str) -> list[str]:
+    """Return the lines of a sanitizer file that nbval would silently ignore."""
+    used = [part for pair in get_sanitize_patterns(text) for part in pair]
+    written = [line for line in text.splitlines() if re.match(r"\s*(regex|replace)\b", line)]
+    known = [line for line in written if line.split(": ", 1)[-1] in used]
+    return [line for line in written if line not in known]
+
+
+def test_sanitizer_lines_are_all_understood():
+    """There is no sanitizer file now; one that comes later is checked here."""
+    assert sanitizer_faults("regex: [0-9]+\nreplace: N\n") == []
+    assert sanitizer_faults("regex:[0-9]+\nreplace: N\n") == ["regex:[0-9]+", "replace: N"]
+    assert sanitizer_faults("regex: a\n\nreplace: N\n") == ["regex: a", "replace: N"]
+    makefile = (paths.PROJECT / "Makefile").read_text()
+    for file in re.findall(r"sanitize-with[= ](\S+)", makefile):
+        assert sanitizer_faults((paths.PROJECT / file).read_text()) == []
+
+
+def test_nbval_is_strict_and_skips_nothing():
+    makefile = (paths.PROJECT / "Makefile").read_text()
+    flags = re.search(r"^NBVAL = (.+)", makefile, re.M)[1].split()
+    assert {"--nbval", "--nbval-current-env"} <= set(flags)
+    assert any(flag.startswith("--nbval-cell-timeout=") for flag in flags)
+    for text in (makefile, (paths.PROJECT / "pyproject.toml").read_text()):
+        assert not re.search(r"nbval-lax|--deselect|--ignore\b|--ignore-glob|nbdime", text)
+
+
+def first_cells(path: Path, pattern: str):
+    """Return a notebook cut after its first cell whose printed output matches, and that cell."""
+    notebook = nbformat.read(path, 4)
+    for place, cell in enumerate(notebook.cells):
+        if any(re.search(pattern, text) for text in output_texts(cell)):
+            notebook.cells = notebook.cells[: place + 1]
+            return notebook, notebook.cells[-1]
+    raise AssertionError(f"{path.name} prints nothing like {pattern}")
+
+
+def test_nbval_bites_on_a_committed_notebook(tmp_path):
+    """One changed digit in notebook 03 fails, in that cell alone; the notebook as it is passes."""
+    notebook, cell = first_cells(FOLDER / "03_build_unet.ipynb", r"\d")
+    nbformat.write(notebook, tmp_path / "sound.ipynb")
+    output = next(out for out in cell.outputs if re.search(r"\d", out.get("text", "")))
+    digit = re.search(r"\d", output.text)
+    changed = str((int(digit[0]) + 1) % 10)
+    output.text = output.text[: digit.start()] + changed + output.text[digit.end() :]
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    outcome = nbval(tmp_path)
+    last = max(number for _, number in outcome)
+    assert [key for key, ok in outcome.items() if not ok] == [("changed", last)]
+
+
+# ----------------------------------------------------- traps of papermill: exit 0, defaults win
+
+
+@pytest.fixture
+def one(tmp_path):
+    """One notebook in a folder of its own, and what papermill would put into it."""
+    save(tmp_path / "01_one.ipynb", "epochs: int = 2  # passes", [])
+    notebook = nbformat.read(tmp_path / "01_one.ipynb", 4)
+    notebook.metadata.kernelspec = maintain.KERNEL
+    notebook.cells[0].metadata.tags = ["parameters"]
+    return notebook, tmp_path
+
+
+def injected(notebook, **parameters):
+    made = papermill.execute_notebook(notebook, None, parameters, prepare_only=True)
+    return [c.source for c in made.cells]
+
+
+def test_papermill_lets_an_unknown_name_pass_and_the_runner_does_not(one):
+    notebook, folder = one
+    assert len(injected(notebook, epoch=3)) == 2  # papermill: no error, and no effect
+    nbformat.write(notebook, folder / "01_one.ipynb")
+    with pytest.raises(series.Refused, match="did you mean 'epochs'"):
+        series.plan([], {"epoch": "3"}, folder=folder)
+
+
+def test_papermill_lets_a_missing_tag_pass_and_the_runner_does_not(one):
+    notebook, folder = one
+    notebook.cells[0].metadata.tags = []
+    assert injected(notebook, epochs=3)[1] == "epochs: int = 2  # passes"  # comes last and wins
+    nbformat.write(notebook, folder / "01_one.ipynb")
+    with pytest.raises(series.Refused, match="its defaults would win silently"):
+        series.plan([], {"epochs": "3"}, folder=folder)
+    assert any("tagged 'parameters' are []" in fault for fault in _parameters(notebook.cells))
+
+
+# ------------------------------------------------------------------- the whole series, tiny
+
+
+OTHER = {  # for every parameter a value that is not the default
+    "dataset": "other", "run_name": "other", "image_size": 64, "batch_size": 3,
+    "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split": "last",
+    "width": 8, "head": "direct", "normalization": "batch", "loss": "bce_dice",
+    "schedule": "cosine", "augment": True, "precision": "mixed_bfloat16", "required_dice": 0.0,
+}
+
+
+def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
+    """Each notebook runs by the papermill command alone, wherever it is called."""
+    from unet_lib import phantom
+
+    phantom.write_primary_tree(tmp_path / "source", train=12, test=2, seed=3)
+    values = {**OTHER, "source": str(tmp_path / "source")}
+    (tmp_path / "elsewhere").mkdir()
+    environment = {**os.environ, "UNET_LOWERED_WORKSPACE": str(tmp_path / "workspace"),
+                   "PYTHONPATH": str(paths.PROJECT)}
+    for path in NOTEBOOKS:
+        declared = papermill.inspect_notebook(path)
+        assert set(declared) <= set(values), "give each new parameter another value here"
+        given = {name: values[name] for name in declared}
+        assert not [n for n, p in declared.items() if ast.literal_eval(p["default"]) == given[n]]
+        options = [part for name, value in given.items() for part in ("-p", name, str(value))]
+        done = subprocess.run(
+            [sys.executable, "-m", "papermill", path, tmp_path / path.name, *options,
+             "--no-progress-bar", "-k", "python3"],
+            cwd=tmp_path / "elsewhere", env=environment, capture_output=True, text=True,
+        )
+        assert done.returncode == 0, f"{path.name}\n{done.stderr[-3000:]}"
+    assert not list((tmp_path / "elsewhere").iterdir())  # all files went to the workspace
+    run = tmp_path / "workspace" / "runs" / "other"
+    record = json.loads((run / "run.json").read_text())["parameters"]
+    assert {k: v for k, v in record.items() if k in values and v != values[k]} == {}
+    assert {"epochs", "width", "loss"} <= set(record)
+    assert len((run / "history.csv").read_text().splitlines()) == 1 + values["epochs"]
+    assert len(list((run / "predictions").glob("*.png"))) == 2
+    manifest = json.loads((tmp_path / "workspace/data/other/manifest.json").read_text())
+    assert len(manifest["split"]["validation"]) == 3
+
+
+REAL = paths.PROJECT.parent / "shared" / "data" / "shenzhen"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real X-rays in {REAL}")
+def test_runner_on_forty_real_pairs(tmp_path, monkeypatch):
+    """The whole series by the runner on 40 real X-rays at 64 px, copied to outside the project."""
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "workspace"))
+    for part, count in (("train_images", 40), ("test_images", 4)):
+        for item in sorted((REAL / part).iterdir())[:count]:
+            shutil.copytree(item, tmp_path / "source" / part / item.name)
+    texts = {"source": str(tmp_path / "source"), "dataset": "real", "image_size": "64",
+             "epochs": "1", "batch_size": "10", "required_dice": "0"}
+    assert series.run_all(series.plan([], texts, run_name="real40")) == 0
+    run = paths.run_dir("real40")
+    assert len(list((run / "notebooks").glob("*.ipynb"))) == len(NOTEBOOKS)
+    assert len(list((run / "predictions").glob("*.png"))) == 4
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert 0.6 < metrics["baselines"]["all_background"]["accuracy"]["mean"] < 0.9
+    assert 0 <= metrics["validation"]["dice"]["mean"] <= 1
+    assert (run / "report.html").stat().st_size > 100_000

@@ -1,0 +1,38 @@
+"""The command line: `python -m unet_lib run`."""
+
+import argparse
+import sys
+
+from unet_lib import series
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m unet_lib", description=series.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="execute the notebooks; exit 0 only if every one ran")
+    add = run.add_argument
+    add("--params", action="append", default=[], metavar="FILE",
+        help="YAML file of parameters; given several times: several runs, one after another")
+    add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+        help="one parameter; wins over the files")
+    add("--run", metavar="NAME", help="folder under runs/ (default: the file's stem, or 'quick')")
+    add("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
+    asked = parse(arguments)
+    try:
+        runs = series.plan(
+            asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only
+        )
+    except series.Refused as error:
+        print(f"Refused, nothing has run: {error}", file=sys.stderr)
+        return 2
+    return series.run_all(runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

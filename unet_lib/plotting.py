@@ -1,0 +1,177 @@
+"""Figures that more than one notebook shows: pairs, overlays and training curves.
+
+A function that makes a figure returns it and shows nothing: call `plt.show()`. X-rays are in true
+grey, 0 black and 255 white. The colours, from Okabe and Ito, are safe for colour-blind readers.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
+TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
+DPI = 80
+_MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
+
+
+def pair_grid(
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+) -> Figure:
+    """Show each image above its mask and above itself with the mask's outline.
+
+    Args:
+        images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
+        masks: (H, W) in {0, 1} or bool, each of its image's size.
+        titles: one line above each image, such as its id.
+        columns: pairs side by side; more pairs go on in three further rows.
+
+    Raises:
+        ValueError: lengths or shapes differ, or an image is not grey uint8.
+    """
+    _check(images, titles, masks=masks)
+    columns = min(columns, len(images))
+    rows = 3 * -(-len(images) // columns)
+    figure, axes = _panels(rows, columns, side=1.55)
+    for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        top, column = 3 * (k // columns), k % columns
+        _show(axes[top, column], image, titles[k] if titles is not None else "")
+        _show(axes[top + 1, column], mask, "", top_value=1)
+        _show(axes[top + 2, column], image, "")
+        outline(axes[top + 2, column], mask, color=TRUTH)
+    for row in range(rows):
+        axes[row, 0].set_ylabel(("image", "mask", "mask's outline")[row % 3], fontsize=9)
+    return figure
+
+
+def prediction_grid(
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    predictions: dict[str, Sequence[np.ndarray]],
+    titles: Sequence[str] | None = None,
+) -> Figure:
+    """Show one case a row: the image, the true mask, then each prediction's outline on the image.
+
+    Args:
+        images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
+        masks: true masks, (H, W) in {0, 1} or bool, each of its image's size.
+        predictions: name of a model -> its masks (not probabilities), in the order of `images`.
+        titles: one text left of each row, such as the id.
+
+    Raises:
+        ValueError: lengths or shapes differ, or an image is not grey uint8.
+    """
+    named = {f"predictions[{name!r}]": values for name, values in predictions.items()}
+    _check(images, titles, masks=masks, **named)
+    figure, axes = _panels(len(images), 2 + len(predictions), side=1.9)
+    for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        _show(axes[k, 0], image, "" if k else "image")
+        _show(axes[k, 1], mask, "" if k else "true mask", top_value=1)
+        axes[k, 0].set_ylabel(titles[k] if titles is not None else "", fontsize=8)
+        for ax, (name, predicted) in zip(axes[k, 2:], predictions.items(), strict=True):
+            _show(ax, image, "" if k else name)
+            outline(ax, mask, color=TRUTH)
+            outline(ax, predicted[k], color=PREDICTION)
+    lines = [Line2D([], [], color=color) for color in (TRUTH, PREDICTION)]
+    figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def training_curves(
+    history: dict[str, Sequence[float]], *, best_epoch: int | None = None
+) -> Figure:
+    """Draw loss, accuracy and Dice over the epochs, for training and validation.
+
+    Args:
+        history: measure -> one value an epoch, as `fit` returns it: "loss", "val_loss" and so on.
+            Other keys are ignored; a measure that is absent gets no panel.
+        best_epoch: marked by a vertical line; the first epoch is 1.
+
+    Raises:
+        ValueError: no loss, lists of different length, or `best_epoch` outside the history.
+    """
+    shown = {k: v for k, v in history.items() if k.removeprefix("val_") in _MEASURES}
+    epochs = len(shown.get("loss", ()))
+    lengths = {key: len(values) for key, values in shown.items()}
+    if not epochs or set(lengths.values()) != {epochs}:
+        raise ValueError(f"history needs 'loss' and one value an epoch for each key, got {lengths}")
+    if best_epoch is not None and not 1 <= best_epoch <= epochs:
+        raise ValueError(f"best_epoch must lie in 1..{epochs} (1 is the first), got {best_epoch}")
+    names = [name for name in _MEASURES if name in shown]
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(3.2 * len(names), 2.8), dpi=DPI, layout="constrained", squeeze=False
+    )
+    for ax, name in zip(axes[0], names, strict=True):
+        _curve(ax, shown.get(name), "training", TRAIN)
+        _curve(ax, shown.get(f"val_{name}"), "validation", VALIDATION)
+        if best_epoch is not None:
+            ax.axvline(best_epoch, color="black", linestyle=":", label=f"best epoch ({best_epoch})")
+        ax.set(title=_MEASURES[name], xlabel="epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None) -> None:
+    """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
+
+    Args:
+        ax: its limits are set to the mask's pixels, row 0 at the top.
+        mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
+        color: a Matplotlib colour.
+        label: text for `ax.legend()`.
+    """
+    height, width = mask.shape
+    if np.any(mask):
+        x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
+        ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color], linewidths=1.5)
+    if label is not None:
+        ax.plot([], [], color=color, label=label)
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _curve(ax: Axes, values: Sequence[float] | None, label: str, color: str) -> None:
+    if values is not None:
+        ax.plot(range(1, len(values) + 1), values, ".-", color=color, label=label, linewidth=1.3)
+
+
+def _panels(rows: int, columns: int, *, side: float) -> tuple[Figure, np.ndarray]:
+    size = (side * columns + 0.3, side * rows + 0.3)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, dpi=DPI, layout="compressed", squeeze=False
+    )
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _show(ax: Axes, pixels: np.ndarray, title: str, *, top_value: int = 255) -> None:
+    ax.imshow(pixels, cmap="gray", vmin=0, vmax=top_value)
+    ax.set_title(title, fontsize=8)
+
+
+def _check(images: Sequence[np.ndarray], titles: Sequence[str] | None, **masks) -> None:
+    lengths = {"images": len(images)} | {name: len(values) for name, values in masks.items()}
+    lengths |= {} if titles is None else {"titles": len(titles)}
+    if not len(images) or len(set(lengths.values())) > 1:
+        raise ValueError(f"needs equally many of each and at least one, got {lengths}")
+    for k, image in enumerate(images):
+        if image.ndim != 2 or image.dtype != np.uint8:
+            raise ValueError(
+                f"images[{k}] must be grey, (H, W) uint8 in [0, 255], got {image.shape}"
+                f" {image.dtype}; drop a channel axis with image[..., 0]"
+            )
+        for name, values in masks.items():
+            if values[k].shape != image.shape:
+                raise ValueError(
+                    f"{name}[{k}] has shape {values[k].shape}, images[{k}] has {image.shape};"
+                    " resize one to the other"
+                )
