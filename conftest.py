@@ -6,7 +6,13 @@ import tempfile
 
 
 def pytest_configure(config):
-    """Keep the tests off the user's data/ and runs/, unless a workspace is given."""
+    """Keep the tests off the user's data/ and runs/, unless a workspace is given.
+
+    TensorFlow gets the settings of the bootstrap cell before anything imports it: if two processes
+    used other kernels, their results would differ in the last digits.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if not os.environ.get("UNET_LOWERED_WORKSPACE"):
         folder = os.environ["UNET_LOWERED_WORKSPACE"] = tempfile.mkdtemp(prefix="unet-lowered-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -5,12 +5,15 @@ Both rewrite committed files; `make notebooks` and `make badges` call them.
 
 import argparse
 import base64
+import io
 import os
 import re
 import sys
 import tempfile
 import tomllib
 from pathlib import Path
+
+from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
@@ -46,6 +49,13 @@ def execute_all(folder: Path) -> None:
                     (folder / RESULT[1]).write_bytes(picture(cell))
 
 
+def shrink(png: str) -> str:
+    """Drop the transparency of a base64 PNG, which nothing uses: an eighth of its size."""
+    packed = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(packed, "PNG", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode()
+
+
 def picture(cell) -> bytes:
     """Return the first PNG among a cell's outputs."""
     encoded = [out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {})]
@@ -59,6 +69,9 @@ def tidy(notebook) -> None:
         cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            for out in cell.outputs:
+                if "image/png" in out.get("data", {}):
+                    out.data["image/png"] = shrink(out.data["image/png"])
 
 
 def read_address(project: Path = PROJECT) -> tuple[str, str]:

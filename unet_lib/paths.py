@@ -88,7 +88,7 @@ def require_artifact(path: Path, notebook: str) -> Path:
 
 
 def prepare() -> None:
-    """Make this Python ready for a notebook: TensorFlow quiet and quick, missing packages installed.
+    """Make this Python ready for a notebook: TensorFlow quiet and quick, what is missing installed.
 
     Packages come from the `dependencies` in pyproject.toml. What is installed stays as it is;
     TensorFlow and Keras are pinned to what is there, so that nothing can replace them.

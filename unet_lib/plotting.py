@@ -70,7 +70,7 @@ def prediction_grid(
     """
     named = {f"predictions[{name!r}]": values for name, values in predictions.items()}
     _check(images, titles, masks=masks, **named)
-    figure, axes = _panels(len(images), 2 + len(predictions), side=1.9)
+    figure, axes = _panels(len(images), 2 + len(predictions), side=1.8)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         _show(axes[k, 0], image, "" if k else "image")
         _show(axes[k, 1], mask, "" if k else "true mask", top_value=1)
