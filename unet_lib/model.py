@@ -97,7 +97,9 @@ class _Layers:
             return self.add("conv2d", inputs, **options)
         # the normalization brings a bias of its own
         features = self.add("conv2d", inputs, **options | {"activation": None, "use_bias": False})
-        return self.add("activation", self.add("batch_normalization", features))
+        # Keras' momentum of 0.99 would need more steps than a small data set has in an epoch
+        features = self.add("batch_normalization", features, momentum=0.9)
+        return self.add("activation", features)
 
 
 def check_arguments(
