@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the bootstrap cell does
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import keras
@@ -89,12 +90,15 @@ def main() -> None:
         batch = next(
             images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0).as_numpy_iterator()
         )
-        step, fitted, delivered = bare(batch), whole(arrays, root / "run"), pipeline(arrays)
+        step = bare(batch)
+        print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} at {SIZE} px", flush=True)
+        fitted = whole(arrays, root / "run")
+        ratio = fitted / step
+        print(f"fit as in notebook 04 {fitted:6.2f} s per step, {ratio:.3f} of it (aim: up to 1.10)")
+        delivered = pipeline(arrays)
+        supply = delivered * step / BATCH
+        print(f"augmented pipeline    {delivered:6.1f} images/s, {supply:.1f} times the need")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    ratio, supply = fitted / step, delivered * step / BATCH
-    print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} images at {SIZE} px")
-    print(f"fit as in notebook 04 {fitted:6.2f} s per step, {ratio:.3f} of it (aim: at most 1.10)")
-    print(f"augmented pipeline    {delivered:6.1f} images/s, {supply:.1f} times what a step uses")
     print(f"peak memory           {peak:6.1f} GB")
 
 
