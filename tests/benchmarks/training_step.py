@@ -94,7 +94,7 @@ def main() -> None:
         print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} at {SIZE} px", flush=True)
         fitted = whole(arrays, root / "run")
         ratio = fitted / step
-        print(f"fit as in notebook 04 {fitted:6.2f} s per step, {ratio:.3f} of it (aim: up to 1.10)")
+        print(f"fit as in notebook 04 {fitted:6.2f} s per step, {ratio:.3f} of it (aim: 1.10)")
         delivered = pipeline(arrays)
         supply = delivered * step / BATCH
         print(f"augmented pipeline    {delivered:6.1f} images/s, {supply:.1f} times the need")
