@@ -68,7 +68,8 @@ def test_environment_is_made_again_when_outdated(copy, file):
     assert make(copy, "-q", "setup").returncode == 1  # there is none
     stamp(copy)
     assert make(copy, "-q", "setup").returncode == 0
-    (copy / file).touch()
+    later = (copy / ".venv" / ".ready").stat().st_mtime + 1  # equal would not be outdated
+    os.utime(copy / file, (later, later))
     assert make(copy, "-q", "setup").returncode == 1
 
 
