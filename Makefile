@@ -41,7 +41,7 @@ badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=
 
 clean:  ## remove what was made: .venv, made data sets, runs, caches; never source data
 	@for m in data/*/manifest.json; do [ ! -f "$$m" ] || rm -rf "$$(dirname "$$m")"; done
-	@rm -rf data/.*.partial data/.*.old  # what an interrupted notebook 01 leaves
+	@rm -rf data/.*.partial data/.*.old data/..?*  # what an interrupted notebook 01 leaves
 	rm -rf .venv runs data/phantom-source .pytest_cache .ruff_cache
 	@find unet_lib tests notebooks conftest.py \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +

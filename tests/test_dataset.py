@@ -726,6 +726,28 @@ def test_the_phantoms_are_drawn_once_and_whole(tmp_path, monkeypatch):
     assert len(drawn) == 4 and content(folder).keys() == before.keys()
 
 
+KILLED_WHILE_DRAWING = """
+import os, signal
+from unet_lib import dataset, phantom
+phantom._write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+dataset.resolve_source("phantom")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGKILL")
+def test_what_a_kill_while_drawing_leaves_goes_with_the_next_run(tmp_path, monkeypatch):
+    from unet_lib import phantom
+
+    process = run(KILLED_WHILE_DRAWING)
+    process.communicate()
+    left = [p.name for p in (tmp_path / "data").iterdir()]
+    assert process.returncode == -9 and len(left) == 1 and left[0] != "phantom-source"
+    monkeypatch.setattr(phantom, "write_primary_tree", lambda folder: make_tree(Path(folder)))
+    dataset.resolve_source("phantom")
+    left = {p.name for p in (tmp_path / "data").iterdir()}
+    assert left == {"phantom-source", ".phantom-source.sha256"}
+
+
 def answer(kind: type, status: int | None) -> Exception:
     error = kind("the server's own words")
     error.response = types.SimpleNamespace(status_code=status) if status else None

@@ -102,7 +102,8 @@ def test_unfit_python_is_named(copy, version, has_venv, message):
 
 def test_clean_removes_what_was_made_and_never_source_data(copy):
     made = [".venv/x", "runs/quick/best.keras", "data/phantom/manifest.json", "data/phantom/a.png",
-            "data/phantom-source/train_images/x", "data/.phantom.partial/x", "tests/__pycache__/x"]
+            "data/phantom-source/train_images/x", "data/.phantom.partial/x",
+            "data/..phantom-source.partial-1/x", "tests/__pycache__/x"]
     kept = ["data/README.md", "data/my_xrays/images/a.png", "notebooks/params/x.yaml"]
     for name in made + kept:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)

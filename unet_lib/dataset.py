@@ -598,8 +598,9 @@ def _tidy(target: Path, old: Path, partial: Path) -> None:
     """Remove what a build left over; put back a data set that it was about to replace."""
     if old.exists() and not target.exists():
         os.rename(old, target)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(partial, ignore_errors=True)
+    drafts = target.parent.glob(f".{partial.name}-*")  # of phantoms, drawn by a killed run
+    for leftover in (old, partial, *drafts):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager
