@@ -54,6 +54,23 @@ def test_a_probability_comes_back_at_the_images_own_size():
     assert back == pytest.approx(probability[..., 0], abs=0.02)
 
 
+def test_cleaning_up_keeps_the_two_largest_parts_and_fills_holes():
+    prediction = np.zeros((12, 20), np.uint8)
+    prediction[1:9, 1:7] = 1
+    prediction[4:6, 3:5] = 0  # a hole
+    prediction[2:8, 10:14] = 1
+    prediction[8, 14] = 1  # touches at a corner: same part
+    prediction[10:12, 17:19] = 1  # a third, smaller part
+    cleaned = images.clean_up(prediction)
+    wanted = prediction.astype(bool)
+    wanted[4:6, 3:5] = True
+    wanted[10:12, 17:19] = False
+    assert cleaned.dtype == bool and (cleaned == wanted).all()
+    areas = [images.clean_up(prediction, parts=parts).sum() for parts in (1, 9)]
+    assert areas == [48, 48 + 25 + 4]
+    assert not images.clean_up(np.zeros((3, 3), bool)).any()
+
+
 def test_arrays_are_bytes_on_disk_in_the_order_asked_for(folder):
     ids = dataset.load_manifest(folder)["split"]["train"][::-1]
     stack, masks = images.open_arrays(folder, ids, image_size=32)

@@ -3,6 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import surface_distance
+from scipy import ndimage
+from scipy.spatial import distance
 
 from unet_lib import metrics
 
@@ -112,3 +115,106 @@ def test_a_model_with_our_loss_and_metric_can_be_saved_and_loaded(tmp_path):
     before = model.evaluate(image, mask, return_dict=True, verbose=0)
     after = loaded.evaluate(image, mask, return_dict=True, verbose=0)
     assert set(before) == {"loss", "dice"} and after == pytest.approx(before)
+
+
+def square(top, left, side=4, size=16):
+    mask = np.zeros((size, size), np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def test_surface_measures_equal_a_case_worked_out_by_hand():
+    # Two 4 x 4 squares, one a column further right, with 12 outline pixels each. Of the left one,
+    # the 6 in top and bottom row that both share lie at 0; the 4 of its left column and the 2 inner
+    # ones of its right column at 1. From the right one, the same mirrored.
+    truth, guess = square(4, 4), square(4, 5)
+    assert metrics.outline(truth).sum() == metrics.outline(guess).sum() == 12
+    one_way, back = metrics.surface_distances(truth, guess)
+    assert sorted(one_way) == sorted(back) == [0] * 6 + [1] * 6
+    score = metrics.surface_score(truth, guess, tolerance=0.5)
+    assert score == {"hd95": 1.0, "assd": 0.5, "surface_dice": 0.5}
+    assert metrics.surface_score(truth, guess, tolerance=1)["surface_dice"] == 1.0
+
+
+def test_hd95_takes_the_worse_direction():
+    truth = square(4, 4)
+    guess = truth | square(4, 12, side=3)  # a false part, eight columns away
+    one_way, back = metrics.surface_distances(truth, guess)
+    assert one_way.max() == 0 and np.percentile(back, 95) == pytest.approx(6.55, abs=0.5)
+    score = metrics.surface_score(truth, guess, tolerance=1)
+    assert score["hd95"] == np.percentile(back, 95)
+    assert metrics.surface_score(guess, truth, tolerance=1) == score  # symmetric
+
+
+def blobs(seed, size=60):
+    noise = np.random.default_rng(seed).normal(size=(2, size, size))
+    field = ndimage.gaussian_filter(noise, (0, 5, 5))
+    return field[0] > 0.02, field[0] + 0.4 * field[1] > 0.02
+
+
+def test_surface_measures_agree_with_all_pairs_of_outline_pixels():
+    for seed in range(5):
+        truth, guess = blobs(seed)
+        points = []
+        for mask in (truth, guess):  # a pixel whose four neighbours are not all lung
+            padded = np.pad(mask, 1)
+            inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+            points.append(np.argwhere(mask & ~inner))
+        table = distance.cdist(*points)
+        ways = table.min(axis=1), table.min(axis=0)
+        score = metrics.surface_score(truth, guess, tolerance=2)
+        assert score["hd95"] == pytest.approx(max(np.percentile(way, 95) for way in ways))
+        assert score["assd"] == pytest.approx(np.concatenate(ways).mean())
+        assert score["surface_dice"] == pytest.approx((np.concatenate(ways) <= 2).mean())
+
+
+def test_surface_measures_agree_with_another_library():
+    # It runs along the pixels' corners and weighs each piece by its length, so not to the digit.
+    for seed in range(5):
+        truth, guess = blobs(seed, size=120)
+        other = surface_distance.compute_surface_distances(truth, guess, (1, 1))
+        ours = metrics.surface_score(truth, guess, tolerance=2)
+        assert ours["hd95"] == pytest.approx(
+            surface_distance.compute_robust_hausdorff(other, 95), abs=1, rel=0.1
+        )
+        theirs = np.mean(surface_distance.compute_average_surface_distance(other))
+        assert ours["assd"] == pytest.approx(theirs, abs=0.5)
+        overlap = surface_distance.compute_surface_dice_at_tolerance(other, 2)
+        assert ours["surface_dice"] == pytest.approx(overlap, abs=0.05)
+
+
+def test_surface_measures_of_empty_masks_follow_the_stated_rule():
+    empty, full = np.zeros((30, 40)), np.ones((30, 40))
+    agree = {"hd95": 0.0, "assd": 0.0, "surface_dice": 1.0}
+    missed = {"hd95": 50.0, "assd": 50.0, "surface_dice": 0.0}
+    assert metrics.surface_score(empty, empty, tolerance=1) == agree
+    assert metrics.surface_score(empty, full, tolerance=1) == missed
+    assert metrics.surface_score(full, empty, tolerance=1) == missed
+    assert metrics.surface_score(full, full, tolerance=1) == agree
+    with pytest.raises(ValueError, match="mask and prediction must have one shape"):
+        metrics.surface_score(full, full[:5], tolerance=1)
+
+
+def test_reliability_of_a_case_worked_out_by_hand():
+    probabilities = np.array([0.1, 0.1, 0.1, 0.1, 0.8, 0.8, 1.0, 0.0])
+    masks = np.array([0, 1, 0, 0, 1, 0, 1, 0])
+    found = metrics.reliability(masks, probabilities, bins=2)
+    assert found["said"] == pytest.approx([0.4 / 5, 2.6 / 3])
+    assert found["found"] == pytest.approx([1 / 5, 2 / 3])
+    assert found["share"] == pytest.approx([5 / 8, 3 / 8])
+    assert found["error"] == pytest.approx(5 / 8 * 0.12 + 3 / 8 * 0.2)
+
+
+def test_temperature_recovers_the_one_that_spoiled_the_probabilities():
+    rng = np.random.default_rng(0)
+    honest = rng.beta(0.5, 0.5, 200_000)
+    masks = rng.random(honest.size) < honest
+    assert metrics.reliability(masks, honest)["error"] < 0.005
+    for temperature in (0.4, 1.0, 2.5):
+        spoiled = metrics.cool(honest, 1 / temperature)
+        assert metrics.fit_temperature(masks, spoiled) == pytest.approx(temperature, rel=0.05)
+        mended = metrics.cool(spoiled, temperature)
+        assert metrics.reliability(masks, mended)["error"] < 0.005
+    assert metrics.reliability(masks, metrics.cool(honest, 0.4))["error"] > 0.02
+    assert ((metrics.cool(honest, 5) >= 0.5) == (honest >= 0.5)).all()
+    assert np.isfinite(metrics.cool([0.0, 1.0], 2)).all()

@@ -8,6 +8,7 @@ import cv2
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
 from unet_lib import dataset
 
@@ -57,6 +58,23 @@ def resize_probability(probability: np.ndarray, shape: tuple[int, int]) -> np.nd
     height, width = shape
     squeezed = np.asarray(probability, np.float32).reshape(probability.shape[:2])
     return cv2.resize(squeezed, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def clean_up(prediction: np.ndarray, *, parts: int = 2) -> np.ndarray:
+    """Keep the largest parts of a predicted mask and fill their holes.
+
+    Args:
+        prediction: (H, W) bool or {0, 1}.
+        parts: how many connected parts to keep (pixels that touch at a corner are connected): two
+            lungs. Fewer are kept where there are fewer.
+
+    Returns:
+        (H, W) bool.
+    """
+    labels, count = ndimage.label(prediction, structure=np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    largest = 1 + np.argsort(-sizes, kind="stable")[:parts]
+    return ndimage.binary_fill_holes(np.isin(labels, largest))
 
 
 def open_arrays(folder: Path, ids: list[str], *, image_size: int) -> tuple[np.ndarray, np.ndarray]:
