@@ -15,6 +15,7 @@ MAY_IMPORT = {  # inside unet_lib
     "__init__": set(), "paths": set(), "phantom": set(), "model": set(), "metrics": set(),
     "dataset": {"paths", "phantom"}, "images": {"paths", "dataset"}, "plotting": set(),
     "training": {"paths", "model", "metrics", "images"}, "series": {"paths"},
+    "experiments": {"dataset", "images", "metrics", "model", "training"},
     "__main__": {"series"},
 }
 

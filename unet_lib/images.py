@@ -147,7 +147,7 @@ def training_batches(
     epochs: int,
     seed: int,
     first_epoch: int = 0,
-    augment: bool = False,
+    augment: bool | str = False,
 ) -> tf.data.Dataset:
     """Batches of all epochs in one stream, shuffled anew for each epoch.
 
@@ -161,7 +161,8 @@ def training_batches(
         epochs: number of the last epoch, counted from 1.
         seed: any whole number.
         first_epoch: epochs already done.
-        augment: transform image and mask with `augment_batch`.
+        augment: transform image and mask with `augment_batch`; "geometry" or "intensity" do one
+            half of it, "both" and True the whole, "none" and False nothing.
 
     Returns:
         A data set of (image, mask) as in `evaluation_batches`, with `steps_per_epoch(N,
@@ -174,10 +175,13 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate(epoch * steps)
 
     load, layers = _loader(images, masks), augmentation_layers()
+    kind = {True: "both", False: "none"}.get(augment, augment)
 
     def one_batch(step, rows):
         image, mask = load(rows)
-        return augment_batch(layers, image, mask, seed=(seed, step)) if augment else (image, mask)
+        if kind == "none":
+            return image, mask
+        return augment_batch(layers, image, mask, seed=(seed, step), kind=kind)
 
     stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return stream.map(one_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -219,7 +223,7 @@ def augmentation_layers() -> list[keras.layers.Layer]:
     ]
 
 
-def augment_batch(layers: list, images, masks, *, seed: tuple):
+def augment_batch(layers: list, images, masks, *, seed: tuple, kind: str = "both"):
     """Transform images and masks alike: one random transformation for each pair.
 
     Args:
@@ -227,6 +231,8 @@ def augment_batch(layers: list, images, masks, *, seed: tuple):
         images: (B, S, S, 1) float32 in [0, 1].
         masks: (B, S, S, 1) float32 in {0, 1}.
         seed: two whole numbers; the same seed gives the same transformations.
+        kind: "geometry" (rotation, zoom, shift), "intensity" (contrast, brightness, gamma) or
+            "both".
 
     Returns:
         images and masks, shapes and ranges as before. Masks are moved as the images are and then
@@ -236,15 +242,18 @@ def augment_batch(layers: list, images, masks, *, seed: tuple):
     """
     draws = _Draws(seed)
     for number, layer in enumerate(layers):
+        if kind == ("intensity" if number < 3 else "geometry"):
+            continue
         layer.backend.set_backend("tensorflow")  # in tf.data, whatever backend trains the model
         change = layer.get_random_transformation({"images": images}, seed=draws)
         images = layer.transform_images(images, change)
         if number < 3:
             masks = layer.transform_images(masks, change)
-    shape = [tf.shape(images)[0], 1, 1, 1]
-    exponent = tf.random.stateless_uniform(shape, draws.next(), -0.29, 0.29)
-    masks = tf.cast(masks >= 0.5, tf.float32)
-    return tf.clip_by_value(images, 0, 1) ** tf.exp(exponent), masks
+    if kind != "geometry":
+        shape = [tf.shape(images)[0], 1, 1, 1]
+        exponent = tf.random.stateless_uniform(shape, draws.next(), -0.29, 0.29)
+        images = tf.clip_by_value(images, 0, 1) ** tf.exp(exponent)
+    return tf.clip_by_value(images, 0, 1), tf.cast(masks >= 0.5, tf.float32)
 
 
 class _Draws(keras.random.SeedGenerator):

@@ -264,7 +264,7 @@ def bce_dice(mask, probability):
         batch as `keras.losses.Dice` does by default.
     """
     entropy = keras.losses.binary_crossentropy(mask, probability)
-    return ops.mean(entropy, axis=(1, 2)) + keras.losses.dice(mask, probability, axis=(1, 2, 3))
+    return ops.mean(entropy, axis=(1, 2)) + soft_dice(mask, probability)
 
 
 @keras.saving.register_keras_serializable("unet_lowered")
@@ -285,4 +285,15 @@ def batch_dice(mask, probability):
     return ops.where(areas > 0, 2 * overlap / ops.maximum(areas, 1), 1.0)
 
 
-LOSSES = {"bce": "binary_crossentropy", "bce_dice": bce_dice}
+@keras.saving.register_keras_serializable("unet_lowered")
+def soft_dice(mask, probability):
+    """Return the soft Dice loss alone, for each image; arguments and result as for `bce_dice`."""
+    return keras.losses.dice(mask, probability, axis=(1, 2, 3))
+
+
+LOSSES = {
+    "bce": "binary_crossentropy",
+    "bce_dice": bce_dice,
+    "dice": soft_dice,
+    "focal": "binary_focal_crossentropy",
+}

@@ -1,0 +1,169 @@
+"""Train one recipe, score it, and remember the result: what notebooks 06 and 07 compare."""
+
+import csv
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from unet_lib import dataset, images, metrics, model, training
+
+#: The settings of the README that started the series, but for the number of epochs.
+SEED = {
+    "image_size": 512, "width": 16, "head": "seed", "normalization": "none", "dropout": 0.5,
+    "loss": "bce", "learning_rate": 1e-4, "schedule": "constant", "augment": "none",
+    "batch_size": 10,
+}  # fmt: skip
+
+#: What notebook 06 arrives at.
+BEST = SEED | {
+    "head": "direct", "normalization": "batch", "loss": "bce_dice", "learning_rate": 2e-3,
+    "schedule": "cosine", "augment": "both",
+}  # fmt: skip
+
+
+def read_pairs(folder: Path, ids: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Read pairs at their own size.
+
+    Args:
+        folder: a data set made by notebook 01.
+        ids: the pairs wanted, in this order.
+
+    Returns:
+        For each pair the image, (H, W) uint8 in [0, 255], and the mask, (H, W) uint8 in {0, 1}.
+    """
+    return [
+        (
+            dataset.read_image(folder / "train" / "images" / f"{name}.png"),
+            dataset.read_mask(folder / "train" / "masks" / f"{name}.png"),
+        )
+        for name in ids
+    ]
+
+
+def train(
+    arrays: tuple[np.ndarray, np.ndarray],
+    recipe: dict,
+    *,
+    epochs: int,
+    seed: int,
+    start: keras.Model | None = None,
+) -> tuple[keras.Model, float]:
+    """Train one model without leaving files.
+
+    Args:
+        arrays: images (N, S, S) uint8 in [0, 255] and masks (N, S, S) in [0, 1], S being the
+            recipe's image_size.
+        recipe: settings by name, all those of `SEED`; "augment" is "none", "geometry",
+            "intensity" or "both".
+        epochs: passes over the arrays.
+        seed: of weights, order, dropout and augmentation.
+        start: take over the weights of this model, whatever its image size.
+
+    Returns:
+        The model after the last epoch, and the seconds that `fit` took.
+    """
+    keras.utils.set_random_seed(seed)
+    names = ("width", "head", "normalization", "dropout")
+    unet = model.build_unet(recipe["image_size"], **{name: recipe[name] for name in names})
+    if start is not None:
+        unet.set_weights(start.get_weights())
+    steps = images.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
+    rate = recipe["learning_rate"]
+    if recipe["schedule"] == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=epochs * steps)
+    unet.compile(keras.optimizers.Adam(rate), metrics.LOSSES[recipe["loss"]])
+    batches = images.training_batches(
+        *arrays, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
+        augment=recipe["augment"],
+    )  # fmt: skip
+    callbacks = [training.SeedDropout(seed), training.StopOnNaN()]
+    started = time.monotonic()
+    unet.fit(
+        batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
+        callbacks=callbacks,
+    )  # fmt: skip
+    return unet, time.monotonic() - started
+
+
+def predict(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """Return the probability of lung for each image, (H, W) float32 in [0, 1], at its own size.
+
+    Args:
+        unet: any model from `build_unet`.
+        pairs: from `read_pairs`.
+    """
+    size = unet.input_shape[1]
+    small = images.to_float([images.resize_image(image, size) for image, _ in pairs])
+    probabilities = unet.predict(small, batch_size=8, verbose=0)
+    shapes = [image.shape for image, _ in pairs]
+    return [
+        images.resize_probability(probability, shape)
+        for probability, shape in zip(probabilities, shapes, strict=True)
+    ]
+
+
+def score(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Return dice, accuracy and hd95 at a threshold of 0.5, each the mean over the pairs.
+
+    Args:
+        unet: any model from `build_unet`.
+        pairs: from `read_pairs`. Scored at their own size; hd95 is a share of the image's width.
+    """
+    rows = []
+    for (_, mask), probability in zip(pairs, predict(unet, pairs), strict=True):
+        pixels = metrics.score(mask, probability >= 0.5)
+        outline = metrics.surface_score(mask, probability >= 0.5, tolerance=0)
+        rows.append((pixels["dice"], pixels["accuracy"], outline["hd95"] / mask.shape[1]))
+    return dict(zip(("dice", "accuracy", "hd95"), map(float, np.mean(rows, axis=0)), strict=True))
+
+
+def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
+    """Measure once: return the row of a table that has this key, or measure and add it.
+
+    Each row is on disk as soon as it is measured, so an interrupted series goes on where it was.
+
+    Args:
+        path: a CSV file; it is made if need be.
+        key: what identifies the row; the same names in every call for one file.
+        measure: called without arguments if there is no such row; returns the row's other cells.
+
+    Returns:
+        The row: key and cells.
+    """
+    rows = read_table(path) if path.exists() else []
+    for row in rows:
+        if all(str(row[name]) == str(value) for name, value in key.items()):
+            return row
+    rows.append({**key, **measure()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)
+    return rows[-1]
+
+
+def read_table(path: Path) -> list[dict]:
+    """Return the rows of a CSV file; lines that begin with # are comments, numbers become numbers.
+
+    Args:
+        path: a file that `remember` wrote, perhaps with comments put before it.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = [line for line in file if not line.startswith("#")]
+    return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
