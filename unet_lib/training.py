@@ -333,7 +333,8 @@ def probe(model: keras.Model, images: np.ndarray) -> dict:
         the share of that layer's units that are above zero at any pixel of any image, in [0, 1].
     """
     features = model.layers[-1].input
-    outputs = keras.Model(model.input, [features, model.output]).predict_on_batch(images)
+    # called, not `predict`ed: each call would trace anew, and TensorFlow warn of it
+    outputs = keras.Model(model.input, [features, model.output])(images)
     active = (np.asarray(outputs[0]) > 0).any(axis=(0, 1, 2)).mean()
     low, high = float(np.min(outputs[1])), float(np.max(outputs[1]))
     return {"min": low, "max": high, "layer": model.layers[-2].name, "active": float(active)}

@@ -1,8 +1,8 @@
-"""How much does the house add to a bare training step? Run alone on the machine: `make bench`.
+"""How fast is a training step, and what does the house add to it? Run alone: `make bench`.
 
-The seed's model at 512 px, batch 10, float32: seconds per step of `train_on_batch` on one batch
-held in memory, and of `fit` as notebook 04 calls it (pipeline, callbacks, progress). Then the
-pipeline alone.
+The seed's model at 512 px, batch 10. One table, every ratio within this run: a matrix product as
+the machine's own measure; `train_on_batch` on one batch held in memory; `fit` as notebook 04 calls
+it (pipeline, callbacks, progress); the augmented pipeline alone; the step in bfloat16.
 """
 
 import os
@@ -22,6 +22,7 @@ import numpy as np
 from unet_lib import dataset, images, metrics, model, phantom, training
 
 SIZE, BATCH, STEPS = 512, 10, 5
+GFLOP = 3 * 2 * 13.74 * BATCH  # notebook 03 counts 13.74 GMAC forward; backward costs twice that
 
 
 class Clock(keras.callbacks.Callback):
@@ -40,6 +41,17 @@ def compiled() -> keras.Model:
     dice = keras.metrics.MeanMetricWrapper(metrics.batch_dice, name="dice")
     unet.compile(keras.optimizers.Adam(1e-4), "binary_crossentropy", metrics=["accuracy", dice])
     return unet
+
+
+def matmul(dtype: str = "float32", side: int = 4096) -> float:
+    """Return the GFLOP/s of a product of two square matrices, the best of five."""
+    a, b = (keras.random.uniform((side, side), seed=k, dtype=dtype) for k in (0, 1))
+    seconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        float(keras.ops.matmul(a, b)[0, 0])  # waits for the result
+        seconds.append(time.perf_counter() - started)
+    return 2e-9 * side**3 / min(seconds[1:])
 
 
 def bare(batch) -> float:
@@ -90,14 +102,21 @@ def main() -> None:
         batch = next(
             images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0).as_numpy_iterator()
         )
+        peak = matmul()
+        print(f"matrix product        {peak:6.0f} GFLOP/s in float32", flush=True)
         step = bare(batch)
-        print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} at {SIZE} px", flush=True)
+        print(f"bare train_on_batch   {step:6.2f} s per step of {BATCH} at {SIZE} px, "
+              f"{GFLOP / step:.0f} GFLOP/s, {GFLOP / step / peak:.0%} of the product (aim: 75 %)",
+              flush=True)  # fmt: skip
         fitted = whole(arrays, root / "run")
-        ratio = fitted / step
-        print(f"fit as in notebook 04 {fitted:6.2f} s per step, {ratio:.3f} of it (aim: 1.10)")
+        print(f"fit as in notebook 04 {fitted:6.2f} s per step, {fitted / step:.3f} of the bare one"
+              " (aim: at most 1.10)", flush=True)  # fmt: skip
         delivered = pipeline(arrays)
-        supply = delivered * step / BATCH
-        print(f"augmented pipeline    {delivered:6.1f} images/s, {supply:.1f} times the need")
+        print(f"augmented pipeline    {delivered:6.1f} images/s, {delivered * step / BATCH:.1f} "
+              "times what the step consumes (aim: 5)", flush=True)  # fmt: skip
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        half = bare(batch)
+        print(f"the same in bfloat16  {half:6.2f} s per step, {half / step:.2f} of float32")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"peak memory           {peak:6.1f} GB")
 
