@@ -16,7 +16,7 @@ run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=na
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
 
 test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebooks, smoke runs
-	@$(PY) -m pytest $(NBVAL) tests notebooks
+	@$(PY) -m pytest $(NBVAL) -n 2 --dist loadgroup notebooks tests
 
 setup: $(VENV)/.ready  ## make or update .venv
 
@@ -42,7 +42,7 @@ badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=
 clean:  ## remove what was made: .venv, made data sets, runs, caches; never source data
 	@for m in data/*/manifest.json; do [ ! -f "$$m" ] || rm -rf "$$(dirname "$$m")"; done
 	@rm -rf data/.*.partial data/.*.old data/..?*  # what an interrupted notebook 01 leaves
-	rm -rf .venv runs data/phantom-source .pytest_cache .ruff_cache
+	rm -rf .venv runs data/phantom-source data/phantom-source-[0-9]* .pytest_cache .ruff_cache
 	@find unet_lib tests notebooks conftest.py \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 

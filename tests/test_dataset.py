@@ -703,7 +703,8 @@ def test_the_phantoms_are_drawn_once_and_whole(tmp_path, monkeypatch):
 
     drawn = []
 
-    def write(folder):
+    def write(folder, *, train):
+        assert train == 120
         drawn.append(folder)
         make_tree(Path(folder))
         if len(drawn) == 1:
@@ -726,6 +727,14 @@ def test_the_phantoms_are_drawn_once_and_whole(tmp_path, monkeypatch):
     assert len(drawn) == 4 and content(folder).keys() == before.keys()
 
 
+def test_another_number_of_phantoms_gets_a_folder_of_its_own(tmp_path):
+    folder = dataset.resolve_source("phantom", phantoms=2)
+    assert folder == tmp_path / "data" / "phantom-source-2"
+    assert len(list((folder / "train_images").iterdir())) == 2
+    with pytest.raises(ValueError, match="train"):
+        dataset.resolve_source("phantom", phantoms=-1)
+
+
 KILLED_WHILE_DRAWING = """
 import os, signal
 from unet_lib import dataset, phantom
@@ -742,7 +751,7 @@ def test_what_a_kill_while_drawing_leaves_goes_with_the_next_run(tmp_path, monke
     process.communicate()
     left = [p.name for p in (tmp_path / "data").iterdir()]
     assert process.returncode == -9 and len(left) == 1 and left[0] != "phantom-source"
-    monkeypatch.setattr(phantom, "write_primary_tree", lambda folder: make_tree(Path(folder)))
+    monkeypatch.setattr(phantom, "write_primary_tree", lambda folder, train: make_tree(folder))
     dataset.resolve_source("phantom")
     left = {p.name for p in (tmp_path / "data").iterdir()}
     assert left == {"phantom-source", ".phantom-source.sha256"}

@@ -1,6 +1,5 @@
 """Resizing, arrays on disk, batches and augmentation."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -121,7 +120,7 @@ def test_training_batches_shuffle_each_epoch_anew_and_keep_pairs_together():
     assert len({tuple(order) for order in orders}) == 4
 
 
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augment", [None, images.Augmentation()])
 def test_a_resumed_stream_repeats_the_uninterrupted_one_bit_for_bit(augment):
     options = {"batch_size": 3, "epochs": 4, "seed": 5, "augment": augment}
     whole = as_arrays(images.training_batches(*ramp(), **options))
@@ -137,9 +136,7 @@ def test_augmentation_moves_image_and_mask_together_and_keeps_masks_binary():
     pairs = np.zeros((12, 64, 64, 1), np.float32)
     pairs[:, 20:44, 24:40] = 0.5
     masks = (pairs > 0).astype(np.float32)
-    moved, moved_masks = images.augment_batch(
-        images.augmentation_layers(), pairs, masks, seed=(0, 0)
-    )
+    moved, moved_masks = images.Augmentation()(pairs, masks, seed=(0, 0))
     moved, moved_masks = moved.numpy(), moved_masks.numpy()
     assert set(np.unique(moved_masks)) == {0, 1} and moved.min() >= 0 and moved.max() <= 1
     assert len({mask.tobytes() for mask in moved_masks}) == 12  # each pair its own transformation
@@ -148,14 +145,51 @@ def test_augmentation_moves_image_and_mask_together_and_keeps_masks_binary():
         found = image > np.mean(levels)  # contrast and brightness change the levels, not the place
         overlap = 2 * np.sum(found * mask) / (found.sum() + mask.sum())
         assert overlap > 0.93, overlap
-    again, _ = images.augment_batch(images.augmentation_layers(), pairs, masks, seed=(0, 0))
+    again, _ = images.Augmentation()(pairs, masks, seed=(0, 0))
     assert (again.numpy() == moved).all()
+
+
+def test_each_half_of_the_augmentation_leaves_the_other_half_alone():
+    image = np.random.default_rng(0).uniform(0.3, 0.7, (6, 32, 32, 1)).astype(np.float32)
+    mask = (image > 0.5).astype(np.float32)
+    grey, same = (a.numpy() for a in images.Augmentation("intensity")(image, mask, seed=(0, 1)))
+    assert (same == mask).all() and (np.abs(grey - image).max(axis=(1, 2, 3)) > 0.01).all()
+    for one, before in zip(grey, image, strict=True):  # no pixel has moved: the order is kept
+        assert (np.diff(one.ravel()[np.argsort(before.ravel())]) >= -1e-6).all()
+    flat = np.full((6, 32, 32, 1), 0.4, np.float32)
+    moved, _ = images.Augmentation("geometry")(flat, flat, seed=(0, 1))
+    inside = moved.numpy()[:, 8:24, 8:24]  # far from what the geometry uncovers
+    assert inside == pytest.approx(np.full_like(inside, 0.4), abs=1e-5)
+
+
+def test_strength_widens_the_transformations():
+    image = np.zeros((40, 64, 64, 1), np.float32)
+    image[:, 24:40, 24:40] = 0.5
+    overlaps = []
+    for strength in (0.5, 1.0, 2.0):
+        _, moved = images.Augmentation(strength=strength)(image, 2 * image, seed=(3, 0))
+        moved = moved.numpy()
+        overlaps.append((moved * 2 * image).sum() / moved.sum())
+    assert overlaps == sorted(overlaps, reverse=True) and overlaps[0] > overlaps[2] + 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "flip"}, "kind must be 'geometry', 'intensity' or 'both', got 'flip'"),
+        ({"strength": 0}, "strength must lie between 0 and 4, got 0; 1.0 is a good start"),
+        ({"strength": 4.0}, "strength must lie between 0 and 4, got 4.0"),
+    ],
+)
+def test_augmentation_refuses_what_it_cannot_do(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        images.Augmentation(**arguments)
 
 
 def test_augmentation_never_mirrors_an_image():
     image = np.zeros((40, 32, 32, 1), np.float32)
     image[:, :, :16] = 1.0  # bright on the left
-    moved, _ = images.augment_batch(images.augmentation_layers(), image, image, seed=(1, 1))
+    moved, _ = images.Augmentation()(image, image, seed=(1, 1))
     left, right = (
         moved.numpy()[:, 8:24, 8:12].mean((1, 2, 3)),
         moved.numpy()[:, 8:24, 20:24].mean((1, 2, 3)),
@@ -167,4 +201,3 @@ def test_batches_train_a_keras_model_in_bounded_memory_shapes():
     spec = images.training_batches(*ramp(), batch_size=3, epochs=1, seed=0).element_spec
     assert [s.shape.as_list() for s in spec] == [[None, 16, 16, 1]] * 2
     assert all(s.dtype == tf.float32 for s in spec)
-    assert all(isinstance(layer, keras.layers.Layer) for layer in images.augmentation_layers())

@@ -232,7 +232,7 @@ def test_a_missing_run_names_the_notebook_that_makes_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("loss", "dice", r"loss must be one of 'bce', 'bce_dice', got 'dice'"),
+        ("loss", "dicey", r"loss must be one of 'bce', 'bce_dice', 'dice', 'focal', got 'dicey'"),
         ("schedule", "linear", r"schedule must be one of 'constant', 'cosine', got 'linear'"),
         ("precision", "float16", r"precision must be one of .*'mixed_bfloat16'.*, got 'float16'"),
         ("epochs", 0, r"epochs must be a whole number, 1 or more, got 0"),

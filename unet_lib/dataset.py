@@ -92,18 +92,22 @@ class Tree:
         self.notes[fault].append("".join(c if c.isprintable() else "?" for c in text) + detail)
 
 
-def resolve_source(source: str | Path) -> Path:
+def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     """Return the folder behind the parameter `source`.
 
     Args:
         source: "phantom" (drawn once, into data/phantom-source), "kaggle" (downloaded into
             kagglehub's own cache), or a folder; a relative one starts at the project.
+        phantoms: how many pairs to draw if the source is "phantom", up to 9000; a number other
+            than 120 gets a folder of its own.
 
     Raises:
         RuntimeError: the download failed; the message holds the steps to do it by hand.
+        ValueError: the number of phantoms is out of its range.
     """
     if source == "phantom":
-        return _phantom_source(paths.workspace() / "data" / "phantom-source")
+        name = "phantom-source" if phantoms == 120 else f"phantom-source-{phantoms}"
+        return _phantom_source(paths.workspace() / "data" / name, phantoms)
     return _download() if source == "kaggle" else paths.resolve(source)
 
 
@@ -620,7 +624,7 @@ def _alone(folder: Path) -> Iterator[None]:
 # Sources that are made or fetched
 
 
-def _phantom_source(folder: Path) -> Path:
+def _phantom_source(folder: Path, count: int) -> Path:
     """Draw the phantoms, unless they are there from this very version of the drawing code."""
     from unet_lib import phantom
 
@@ -628,7 +632,7 @@ def _phantom_source(folder: Path) -> Path:
     marker = folder.with_name(f".{folder.name}.sha256")
     with _replacing(folder) as partial:
         if not (folder.exists() and marker.exists() and marker.read_text("utf-8") == stamp):
-            phantom.write_primary_tree(partial)
+            phantom.write_primary_tree(partial, train=count)
     marker.write_text(stamp, "utf-8")
     return folder
 

@@ -3,7 +3,7 @@
 import csv
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -76,15 +76,16 @@ def train(
     if recipe["schedule"] == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=epochs * steps)
     unet.compile(keras.optimizers.Adam(rate), metrics.LOSSES[recipe["loss"]])
+    kind = recipe["augment"]
     batches = images.training_batches(
         *arrays, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
-        augment=recipe["augment"],
+        augment=None if kind == "none" else images.Augmentation(kind),
     )  # fmt: skip
-    callbacks = [training.SeedDropout(seed), training.StopOnNaN()]
+    callbacks = [training.SeedDropout(seed)] if recipe["dropout"] else []  # no dropout, no state
     started = time.monotonic()
     unet.fit(
         batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
-        callbacks=callbacks,
+        callbacks=[*callbacks, training.StopOnNaN()],
     )  # fmt: skip
     return unet, time.monotonic() - started
 
@@ -121,6 +122,12 @@ def score(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict
     return dict(zip(("dice", "accuracy", "hd95"), map(float, np.mean(rows, axis=0)), strict=True))
 
 
+def mean_dice(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return the mean Dice at a threshold of 0.5; arguments as for `score`, which takes longer."""
+    found = zip(pairs, predict(unet, pairs), strict=True)
+    return float(np.mean([metrics.dice(mask, p >= 0.5) for (_, mask), p in found]))
+
+
 def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
     """Measure once: return the row of a table that has this key, or measure and add it.
 
@@ -136,7 +143,7 @@ def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
     """
     rows = read_table(path) if path.exists() else []
     for row in rows:
-        if all(str(row[name]) == str(value) for name, value in key.items()):
+        if all(str(row[name]) == str(_number(str(value))) for name, value in key.items()):
             return row
     rows.append({**key, **measure()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,6 +154,24 @@ def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
         writer.writerows(rows)
     os.replace(partial, path)
     return rows[-1]
+
+
+def remember_all(
+    path: Path, tasks: Iterable[tuple[dict, Callable[[], dict]]], *, minutes: float = 0
+) -> Iterator[dict]:
+    """Give the row of each task, as `remember` does, while there is time.
+
+    Args:
+        path: as for `remember`.
+        tasks: pairs of key and measure, as for `remember`.
+        minutes: begin no task after so many; 0 sets no limit. The next call goes on from there.
+    """
+    began = time.monotonic()
+    for key, measure in tasks:
+        if minutes and time.monotonic() - began > 60 * minutes:
+            print("time is up; run it again to go on", flush=True)
+            return
+        yield remember(path, key, measure)
 
 
 def read_table(path: Path) -> list[dict]:

@@ -147,7 +147,7 @@ def training_batches(
     epochs: int,
     seed: int,
     first_epoch: int = 0,
-    augment: bool | str = False,
+    augment: "Augmentation | None" = None,
 ) -> tf.data.Dataset:
     """Batches of all epochs in one stream, shuffled anew for each epoch.
 
@@ -161,8 +161,7 @@ def training_batches(
         epochs: number of the last epoch, counted from 1.
         seed: any whole number.
         first_epoch: epochs already done.
-        augment: transform image and mask with `augment_batch`; "geometry" or "intensity" do one
-            half of it, "both" and True the whole, "none" and False nothing.
+        augment: what to do to each batch, if anything.
 
     Returns:
         A data set of (image, mask) as in `evaluation_batches`, with `steps_per_epoch(N,
@@ -174,14 +173,11 @@ def training_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([seed, epoch]))
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate(epoch * steps)
 
-    load, layers = _loader(images, masks), augmentation_layers()
-    kind = {True: "both", False: "none"}.get(augment, augment)
+    load = _loader(images, masks)
 
     def one_batch(step, rows):
         image, mask = load(rows)
-        if kind == "none":
-            return image, mask
-        return augment_batch(layers, image, mask, seed=(seed, step), kind=kind)
+        return augment(image, mask, seed=(seed, step)) if augment else (image, mask)
 
     stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return stream.map(one_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -205,55 +201,75 @@ def _loader(images: np.ndarray, masks: np.ndarray):
     return load
 
 
-def augmentation_layers() -> list[keras.layers.Layer]:
-    """Return the Keras layers of `augment_batch`: three for geometry, then two for grey values.
+class Augmentation:
+    """One random transformation for each pair, of image and mask alike.
 
-    Rotation by up to 6 degrees, zoom by up to 12 %, shift by up to 6 % of the side, contrast by up
-    to 25 %, brightness by up to 0.1. What the geometry uncovers is black, as beyond a collimator.
-    No flip: the heart is on the left.
-    """
-    exact = {"dtype": "float32"}  # whatever precision the model trains in
-    border = {"fill_mode": "constant", "fill_value": 0.0, **exact}
-    return [
-        keras.layers.RandomRotation(6 / 360, **border),
-        keras.layers.RandomZoom((-0.12, 0.12), (-0.12, 0.12), **border),
-        keras.layers.RandomTranslation(0.06, 0.06, **border),
-        keras.layers.RandomContrast(0.25, value_range=(0.0, 1.0), **exact),
-        keras.layers.RandomBrightness(0.1, value_range=(0.0, 1.0), **exact),
-    ]
-
-
-def augment_batch(layers: list, images, masks, *, seed: tuple, kind: str = "both"):
-    """Transform images and masks alike: one random transformation for each pair.
+    Rotation by up to 6 degrees, zoom by up to 12 %, shift by up to 6 % of the side; then, on the
+    image alone, contrast by up to 25 %, brightness by up to 0.1, gamma with an exponent from 0.75
+    to 1.33. What the geometry uncovers is black, as beyond a collimator. No flip: the heart is on
+    the left.
 
     Args:
-        layers: from `augmentation_layers`.
-        images: (B, S, S, 1) float32 in [0, 1].
-        masks: (B, S, S, 1) float32 in {0, 1}.
-        seed: two whole numbers; the same seed gives the same transformations.
-        kind: "geometry" (rotation, zoom, shift), "intensity" (contrast, brightness, gamma) or
-            "both".
+        kind: "geometry", "intensity" or "both".
+        strength: factor on every range, above 0 and below 4, where contrast would reach 100 %.
 
-    Returns:
-        images and masks, shapes and ranges as before. Masks are moved as the images are and then
-        thresholded at a half; three steps of nearest neighbour, Keras' way with masks, would leave
-        their outlines ragged. Contrast, brightness and gamma (exponent 0.75 to 1.33) leave them
-        alone.
+    Raises:
+        ValueError: an argument is outside what is said above.
     """
-    draws = _Draws(seed)
-    for number, layer in enumerate(layers):
-        if kind == ("intensity" if number < 3 else "geometry"):
-            continue
-        layer.backend.set_backend("tensorflow")  # in tf.data, whatever backend trains the model
-        change = layer.get_random_transformation({"images": images}, seed=draws)
-        images = layer.transform_images(images, change)
-        if number < 3:
-            masks = layer.transform_images(masks, change)
-    if kind != "geometry":
-        shape = [tf.shape(images)[0], 1, 1, 1]
-        exponent = tf.random.stateless_uniform(shape, draws.next(), -0.29, 0.29)
-        images = tf.clip_by_value(images, 0, 1) ** tf.exp(exponent)
-    return tf.clip_by_value(images, 0, 1), tf.cast(masks >= 0.5, tf.float32)
+
+    def __init__(self, kind: str = "both", *, strength: float = 1.0):
+        if kind not in ("geometry", "intensity", "both"):
+            raise ValueError(f"kind must be 'geometry', 'intensity' or 'both', got {kind!r}")
+        if not 0 < strength < 4:
+            raise ValueError(
+                f"strength must lie between 0 and 4, got {strength!r}; 1.0 is a good start, and "
+                "no augmentation at all is augment=None"
+            )
+        exact = {"dtype": "float32"}  # whatever precision the model trains in
+        border = {"fill_mode": "constant", "fill_value": 0.0, **exact}
+        grey = {"value_range": (0.0, 1.0), **exact}
+        ranges = (6 / 360, 0.12, 0.06, 0.25, 0.1, 0.29)
+        turn, zoom, shift, contrast, brightness, gamma = (strength * r for r in ranges)
+        self.geometry, self.intensity, self.gamma = [], [], 0.0
+        if kind != "intensity":
+            self.geometry = [
+                keras.layers.RandomRotation(turn, **border),
+                keras.layers.RandomZoom((-zoom, zoom), (-zoom, zoom), **border),
+                keras.layers.RandomTranslation(shift, shift, **border),
+            ]
+        if kind != "geometry":
+            self.gamma = gamma
+            self.intensity = [
+                keras.layers.RandomContrast(contrast, **grey),
+                keras.layers.RandomBrightness(brightness, **grey),
+            ]
+
+    def __call__(self, images, masks, *, seed: tuple):
+        """Transform a batch.
+
+        Args:
+            images: (B, S, S, 1) float32 in [0, 1].
+            masks: (B, S, S, 1) float32 in {0, 1}.
+            seed: two whole numbers; the same seed gives the same transformations.
+
+        Returns:
+            images and masks, shapes and ranges as before. Masks are moved as the images are and
+            then thresholded at a half; three steps of nearest neighbour, Keras' way with masks,
+            would leave their outlines ragged.
+        """
+        draws = _Draws(seed)
+        for layer in [*self.geometry, *self.intensity]:
+            layer.backend.set_backend("tensorflow")  # in tf.data, whatever backend trains the model
+            change = layer.get_random_transformation({"images": images}, seed=draws)
+            images = layer.transform_images(images, change)
+            if layer in self.geometry:
+                masks = layer.transform_images(masks, change)
+        images = tf.clip_by_value(images, 0, 1)
+        if self.gamma:
+            shape = [tf.shape(images)[0], 1, 1, 1]
+            span = tf.random.stateless_uniform(shape, draws.next(), -self.gamma, self.gamma)
+            images **= tf.exp(span)
+        return images, tf.cast(masks >= 0.5, tf.float32)
 
 
 class _Draws(keras.random.SeedGenerator):

@@ -22,7 +22,7 @@ CHECKPOINTS = "checkpoints"
 
 
 _CHOICES = {
-    "loss": ("bce", "bce_dice"),
+    "loss": ("bce", "bce_dice", "dice", "focal"),
     "schedule": ("constant", "cosine"),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
 }

@@ -1,0 +1,228 @@
+"""Recipes: the same seed trains the same model, a start is taken over, a table goes on."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from unet_lib import dataset, experiments, images, metrics, model
+
+TINY = experiments.SEED | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
+KEY = {"variant": "a", "seed": 0}
+
+
+def squares(count=6, size=16):
+    """Bright squares on noise, (N, size, size) uint8, and where they are."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((count, size, size), np.uint8)
+    for mask in masks:
+        top, left = rng.integers(1, size // 2, 2)
+        mask[top : top + size // 2, left : left + size // 2] = 1
+    noise = rng.integers(0, 60, masks.shape, np.uint8)
+    return noise + masks * np.uint8(150), masks
+
+
+def weights(recipe=TINY, *, seed=0, epochs=1, start=None):
+    arrays = squares(size=recipe["image_size"])
+    unet, seconds = experiments.train(arrays, recipe, epochs=epochs, seed=seed, start=start)
+    assert seconds > 0
+    return [np.array(weight) for weight in unet.get_weights()]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+def close(one, other):
+    return all(np.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
+
+
+# ------------------------------------------------------------------------------------- training
+
+
+def test_seeds_reproduce_with_dropout_and_augmentation():
+    recipe = TINY | {"augment": "both", "normalization": "batch"}
+    first = weights(recipe)
+    assert same(first, weights(recipe))
+    assert not same(first, weights(recipe, seed=1))
+
+
+def test_each_setting_reaches_the_training():
+    base = weights()
+    for change in ({"loss": "dice"}, {"loss": "focal"}, {"learning_rate": 0.001}, {"dropout": 0.0},
+                   {"schedule": "cosine"}, {"augment": "intensity"}, {"batch_size": 3}):
+        assert not same(base, weights(TINY | change)), change
+    for change in ({"head": "direct"}, {"normalization": "batch"}, {"width": 3}):
+        shapes = [weight.shape for weight in weights(TINY | change)]
+        assert shapes != [weight.shape for weight in base], change
+
+
+def test_cosine_ends_at_zero():
+    recipe = TINY | {"schedule": "cosine", "batch_size": 4}
+    unet, _ = experiments.train(squares(6), recipe, epochs=3, seed=0)
+    assert int(unet.optimizer.iterations) == 3 * 2  # the last batch of an epoch is smaller
+    assert float(unet.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+
+def test_start_takes_over_weights_across_image_sizes():
+    keras.utils.set_random_seed(7)
+    start = model.build_unet(16, width=2)
+    still = TINY | {"image_size": 32, "learning_rate": 1e-12}  # what was taken over stays
+    taken = weights(still, start=start)
+    assert close(taken, start.get_weights())
+    assert not close(weights(still), taken)
+
+
+def test_start_stays_as_it_was():
+    start = model.build_unet(16, width=2)
+    before = start.get_weights()
+    weights(start=start)
+    assert same(before, start.get_weights())
+
+
+def test_soft_masks_are_not_thresholded():
+    pictures, masks = squares()
+    ends = [
+        experiments.train((pictures, truth), TINY, epochs=1, seed=0)[0].get_weights()
+        for truth in (masks, masks * 0.4, masks * 0)
+    ]
+    assert not same(ends[0], ends[1]) and not same(ends[1], ends[2])
+
+
+# -------------------------------------------------------------------------------------- scoring
+
+
+@pytest.fixture(scope="module")
+def threshold_model():
+    """A model that says lung where the image is brighter than a half."""
+    image = keras.Input((16, 16, 1))
+    steep = keras.layers.Conv2D(1, 1, activation="sigmoid")
+    unet = keras.Model(image, steep(image))
+    steep.set_weights([np.full((1, 1, 1, 1), 100.0), np.array([-50.0])])
+    return unet
+
+
+def pair(height, width, columns):
+    """An image that is bright in its left columns, and a mask of its left half."""
+    image, mask = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
+    image[:, :columns], mask[:, : width // 2] = 255, 1
+    return image, mask
+
+
+def test_prediction_has_the_images_own_size(threshold_model):
+    found = experiments.predict(threshold_model, [pair(48, 32, 16), pair(32, 64, 32)])
+    assert [(p.shape, p.dtype) for p in found] == [((48, 32), np.float32), ((32, 64), np.float32)]
+    assert np.array_equal(found[1] >= 0.5, pair(32, 64, 32)[1])
+
+
+def test_scores_are_means_over_images_at_their_own_size(threshold_model):
+    right, wide = pair(32, 32, 16), pair(32, 64, 48)  # the second finds 48 columns instead of 32
+    scores = experiments.score(threshold_model, [right, wide])
+    assert scores["dice"] == pytest.approx((1 + 2 * 32 / (32 + 48)) / 2)
+    assert scores["accuracy"] == pytest.approx((1 + 0.75) / 2)
+    assert 0.2 < 2 * scores["hd95"] <= 16 / 64  # of the image's width
+    assert experiments.mean_dice(threshold_model, [right, wide]) == pytest.approx(scores["dice"])
+
+
+def test_pairs_are_read_in_order_at_their_own_size(tmp_path):
+    source = tmp_path / "source"
+    for folder in ("images", "masks"):
+        (source / folder).mkdir(parents=True)
+    pairs = {f"P{k}": pair(40 + k, 32, 8 + k) for k in range(8)}
+    for name, arrays in pairs.items():
+        for folder, array, top in zip(("images", "masks"), arrays, (1, 255), strict=True):
+            assert cv2.imwrite(str(source / folder / f"{name}.png"), array * np.uint8(top))
+    dataset.restructure(source, tmp_path / "data")
+    for name, (image, mask) in zip(("P5", "P1"), experiments.read_pairs(
+            tmp_path / "data", ["P5", "P1"]), strict=True):
+        assert np.array_equal(image, pairs[name][0]) and np.array_equal(mask, pairs[name][1])
+
+
+# ------------------------------------------------------------------------------------ the table
+
+
+def test_remember_measures_once(tmp_path):
+    path, calls = tmp_path / "deep" / "table.csv", []
+
+    def measure():
+        calls.append(1)
+        return {"dice": 0.5, "note": ""}
+
+    first = experiments.remember(path, KEY, measure)
+    assert first == experiments.remember(path, KEY, measure) == KEY | {"dice": 0.5, "note": ""}
+    assert experiments.remember(path, KEY | {"seed": 1}, measure)["seed"] == 1
+    assert len(calls) == 2 and len(experiments.read_table(path)) == 2
+
+
+@pytest.mark.parametrize("value", ["1e3", "0.10", "1_0", "nan", "007", "a, b", 0.1, 1e-3, 3, "#"])
+def test_remember_knows_every_key_again(tmp_path, value):
+    for _ in range(2):
+        experiments.remember(tmp_path / "t.csv", {"key": value, "k": "x"}, lambda: {"dice": 1})
+    assert len(experiments.read_table(tmp_path / "t.csv")) == 1
+
+
+def test_remember_survives_an_interrupt(tmp_path):
+    path = tmp_path / "table.csv"
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    experiments.remember(path, KEY, lambda: {"dice": 0.5})
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        experiments.remember(path, KEY | {"seed": 1}, interrupted)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    experiments.remember(path, KEY | {"seed": 1}, lambda: {"dice": 0.6})
+    assert [row["dice"] for row in experiments.read_table(path)] == [0.5, 0.6]
+
+
+def test_a_kill_while_writing_leaves_the_old_table(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    experiments.remember(path, KEY, lambda: {"dice": 0.5})
+    before = path.read_bytes()
+
+    def killed(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(experiments.os, "replace", killed)
+    with pytest.raises(SystemExit):
+        experiments.remember(path, KEY | {"seed": 1}, lambda: {"dice": 0.6})
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    experiments.remember(path, KEY | {"seed": 1}, lambda: {"dice": 0.7})
+    assert [row["dice"] for row in experiments.read_table(path)] == [0.5, 0.7]
+
+
+def test_each_row_is_saved_before_the_next_is_measured(tmp_path):
+    path, sizes = tmp_path / "table.csv", []
+
+    def measure():
+        sizes.append(len(experiments.read_table(path)) if path.exists() else 0)
+        return {"dice": 0.5}
+
+    tasks = [(KEY | {"seed": k}, measure) for k in range(3)]
+    assert [row["seed"] for row in experiments.remember_all(path, tasks)] == [0, 1, 2]
+    assert sizes == [0, 1, 2]
+
+
+def test_time_is_up_and_the_next_call_goes_on(tmp_path, capsys, monkeypatch):
+    path, clock = tmp_path / "table.csv", iter(range(0, 10000, 50))  # each look is 50 s later
+    monkeypatch.setattr(experiments.time, "monotonic", lambda: next(clock))
+    tasks = [(KEY | {"seed": k}, lambda: {"dice": 0.5}) for k in range(3)]
+    assert len(list(experiments.remember_all(path, tasks, minutes=1))) == 1
+    assert "time is up; run it again" in capsys.readouterr().out
+    assert len(list(experiments.remember_all(path, tasks))) == 3  # 0 sets no limit
+    assert capsys.readouterr().out == ""
+
+
+def test_table_with_comments(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("# data: x\n# command: y, z\nname,dice,n,note\n\"a, b\",0.50,3,\n", "utf-8")
+    assert experiments.read_table(path) == [{"name": "a, b", "dice": 0.5, "n": 3, "note": ""}]
+    assert isinstance(experiments.read_table(path)[0]["n"], int)
+
+
+def test_best_differs_from_seed_in_what_the_notebook_says():
+    changed = {k for k, value in experiments.SEED.items() if experiments.BEST[k] != value}
+    assert changed == {"head", "normalization", "loss", "learning_rate", "schedule", "augment"}
+    assert experiments.BEST["loss"] in metrics.LOSSES and images.steps_per_epoch(425, 10) == 43
