@@ -16,7 +16,11 @@ run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=na
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
 
 test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebooks, smoke runs
-	@$(PY) -m pytest $(NBVAL) -n 2 --dist loadgroup notebooks tests
+	@# side by side, for they wait much: the notebooks' report comes after that of the unit tests
+	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks >"$$log" 2>&1 & pid=$$!; \
+	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
+	$(PY) -m pytest tests; unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
+	exit $$((unit || notebooks))
 
 setup: $(VENV)/.ready  ## make or update .venv
 

@@ -4,8 +4,6 @@ import os
 import shutil
 import tempfile
 
-import pytest
-
 
 def pytest_configure(config):
     """Keep the tests off the user's data/ and runs/, unless a workspace is given.
@@ -15,8 +13,7 @@ def pytest_configure(config):
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    worker = hasattr(config, "workerinput")  # of pytest-xdist: a workspace each
-    if worker or not os.environ.get("UNET_LOWERED_WORKSPACE"):
+    if not os.environ.get("UNET_LOWERED_WORKSPACE"):
         folder = os.environ["UNET_LOWERED_WORKSPACE"] = tempfile.mkdtemp(prefix="unet-lowered-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         config.add_cleanup(lambda: os.environ.pop("UNET_LOWERED_WORKSPACE"))
@@ -26,13 +23,3 @@ def pytest_collectstart(collector):
     """TensorFlow writes process numbers to stderr when it is imported: compare all else."""
     if collector.__class__.__name__ == "IPyNbFile":
         collector.skip_compare += ("stderr",)
-
-
-def pytest_collection_modifyitems(items):
-    """Keep the notebooks on one worker, in order, for each reads what the earlier ones made.
-
-    So do the tests of one file, which share fixtures.
-    """
-    for item in items:
-        name = "notebooks" if item.path.suffix == ".ipynb" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(name))

@@ -1,6 +1,7 @@
 """Train one recipe, score it, and remember the result: what notebooks 06 and 07 compare."""
 
 import csv
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -175,14 +176,14 @@ def remember_all(
 
 
 def read_table(path: Path) -> list[dict]:
-    """Return the rows of a CSV file; lines that begin with # are comments, numbers become numbers.
+    """Return the rows of a CSV file, with numbers as numbers.
 
     Args:
-        path: a file that `remember` wrote, perhaps with comments put before it.
+        path: a file that `remember` wrote, perhaps with comments put before it: lines with # first.
     """
     with path.open(encoding="utf-8", newline="") as file:
-        lines = [line for line in file if not line.startswith("#")]
-    return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+        table = itertools.dropwhile(lambda line: line.startswith("#"), file)
+        return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(table)]
 
 
 def _number(text: str) -> int | float | str:
