@@ -65,7 +65,8 @@ def train(
         start: take over the weights of this model, whatever its image size.
 
     Returns:
-        The model after the last epoch, and the seconds that `fit` took.
+        The model after the last epoch, and the CPU seconds that `fit` took, of all cores together:
+        unlike the clock's, they hardly depend on what else the machine does.
     """
     keras.utils.set_random_seed(seed)
     names = ("width", "head", "normalization", "dropout")
@@ -83,12 +84,12 @@ def train(
         augment=None if kind == "none" else images.Augmentation(kind),
     )  # fmt: skip
     callbacks = [training.SeedDropout(seed)] if recipe["dropout"] else []  # no dropout, no state
-    started = time.monotonic()
+    started = time.process_time()
     unet.fit(
         batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
         callbacks=[*callbacks, training.StopOnNaN()],
     )  # fmt: skip
-    return unet, time.monotonic() - started
+    return unet, time.process_time() - started
 
 
 def predict(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
