@@ -5,6 +5,9 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
 
+# tests that run beside the notebooks, so that both halves take about as long
+BESIDE = tests/test_training.py tests/test_bootstrap.py
+
 .PHONY: help run test setup lint nbval notebooks bench lab badges clean
 
 help:  ## this list
@@ -16,10 +19,10 @@ run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=na
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
 
 test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebooks, smoke runs
-	@# side by side, for they wait much: the notebooks' report comes after that of the unit tests
-	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks >"$$log" 2>&1 & pid=$$!; \
+	@# side by side, for they wait much; the report of the notebooks comes last
+	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
-	$(PY) -m pytest tests; unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
+	$(PY) -m pytest tests $(BESIDE:%=--ignore=%); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
 	exit $$((unit || notebooks))
 
 setup: $(VENV)/.ready  ## make or update .venv

@@ -83,11 +83,10 @@ def train(
         *arrays, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
         augment=None if kind == "none" else images.Augmentation(kind),
     )  # fmt: skip
-    callbacks = [training.SeedDropout(seed)] if recipe["dropout"] else []  # no dropout, no state
     started = time.process_time()
     unet.fit(
         batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
-        callbacks=[*callbacks, training.StopOnNaN()],
+        callbacks=[training.SeedDropout(seed), training.StopOnNaN()],
     )  # fmt: skip
     return unet, time.process_time() - started
 

@@ -303,7 +303,7 @@ class SeedDropout(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Set the state of each dropout layer."""
         layers = [la for la in self.model.layers if isinstance(la, keras.layers.Dropout)]
-        for number, layer in enumerate(layers):
+        for number, layer in enumerate(la for la in layers if la.rate):  # else there is no state
             layer.seed_generator.state.assign([self.seed * 1000 + epoch, number * 1_000_000])
 
 
