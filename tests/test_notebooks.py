@@ -506,7 +506,8 @@ def test_papermill_lets_a_missing_tag_pass_and_the_runner_does_not(one):
 
 
 OTHER = {  # for every parameter a value that is not the default
-    "dataset": "other", "run_name": "other", "phantoms": 5, "image_size": 64, "batch_size": 3,
+    "dataset": "other", "run_name": "other", "phantoms": 5, "foreign": "other",
+    "image_size": 64, "batch_size": 3,
     "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split": "last",
     "width": 8, "head": "direct", "normalization": "batch", "loss": "bce_dice",
     "schedule": "cosine", "augment": True, "strength": 1.5, "precision": "mixed_bfloat16",
