@@ -511,7 +511,7 @@ OTHER = {  # for every parameter a value that is not the default
     "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split": "last",
     "width": 8, "head": "direct", "normalization": "batch", "loss": "bce_dice",
     "schedule": "cosine", "augment": True, "strength": 1.5, "precision": "mixed_bfloat16",
-    "required_dice": 0.0,
+    "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
 }
 
 
