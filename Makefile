@@ -22,7 +22,7 @@ test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebo
 	@# side by side, for they wait much; the report of the notebooks comes last
 	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
-	$(PY) -m pytest tests $(BESIDE:%=--ignore=%); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
+	$(PY) -m pytest $(filter-out $(BESIDE),$(wildcard tests/test_*.py)); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
 	exit $$((unit || notebooks))
 
 setup: $(VENV)/.ready  ## make or update .venv

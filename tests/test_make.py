@@ -54,6 +54,17 @@ def test_run_passes_files_and_name_on(copy):
                     " --run mine").split()
 
 
+def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
+    stamp(copy)
+    names = [p.name for p in paths.PROJECT.glob("tests/test_*.py")] + ["test_yet_to_come.py"]
+    for name in names:
+        (copy / "tests" / name).touch()
+    words = make(copy, "-n", "test").stdout.split()
+    given = sorted(word.strip(";") for word in words if word.startswith("tests/test_"))
+    assert given == sorted(f"tests/{name}" for name in names)
+    assert words.count("notebooks") == 1
+
+
 def stamp(copy):
     (copy / ".venv" / "bin").mkdir(parents=True)
     for name in FILES:
