@@ -5,7 +5,8 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
 
-# tests that run beside the notebooks, so that both halves take about as long
+# `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
+# so that both halves take about as long; the report of that half comes last.
 BESIDE = tests/test_training.py tests/test_bootstrap.py
 
 .PHONY: help run test setup lint nbval notebooks bench lab badges clean
@@ -19,7 +20,6 @@ run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=na
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
 
 test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebooks, smoke runs
-	@# side by side, for they wait much; the report of the notebooks comes last
 	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
 	$(PY) -m pytest $(filter-out $(BESIDE),$(wildcard tests/test_*.py)); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
