@@ -92,11 +92,11 @@ def pipeline(arrays) -> float:
 
 
 def half_step(batch, step: float) -> None:
-    """Time the step in bfloat16, if the processor has such arithmetic and need not emulate it."""
+    """Time the step in bfloat16, if the processor is faster in it than in float32."""
     halves, singles = matmul("bfloat16", side=1024), matmul(side=1024)
     if halves < singles:
         print(f"bfloat16: a product at {halves:.0f} GFLOP/s, in float32 {singles:.0f}; "
-              "this processor emulates it, so the step is not timed")  # fmt: skip
+              "nothing to gain on this processor, so the step is not timed")  # fmt: skip
         return
     keras.config.set_dtype_policy("mixed_bfloat16")
     half = bare(batch)
