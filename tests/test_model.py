@@ -111,6 +111,26 @@ def test_names_do_not_depend_on_what_was_built_before(options):
     assert [layer.name for layer in model.build_unet(**SMALL, **options).layers] == first
 
 
+@pytest.mark.parametrize("change", [lambda x: 0.3 * x, lambda x: 0.4 * x + 0.5])
+def test_a_standardized_model_does_not_see_brightness_and_contrast(change):
+    given = NOISE * np.array([1, 0.8, 0.6])[:, None, None, None]  # each image by itself
+    for standardize in (True, False):
+        keras.utils.set_random_seed(0)
+        unet = model.build_unet(**SMALL, standardize=standardize)
+        seen, changed = (np.array(unet(x)) for x in (given, change(given)))
+        assert np.allclose(seen, changed, atol=1e-3) == standardize
+        assert np.ptp(seen) > 0.05 and unet.count_params() == model.build_unet(**SMALL).count_params()
+
+
+def test_a_standardized_model_gets_mean_zero_and_deviation_one_from_each_image():
+    unet = model.build_unet(**SMALL, standardize=True)
+    first = keras.Model(unet.input, unet.get_layer("group_normalization").output)
+    found = np.array(first(np.concatenate([NOISE, np.full_like(NOISE[:1], 0.7)])))
+    assert np.allclose(found[:3].mean(axis=(1, 2, 3)), 0, atol=1e-4)
+    assert np.allclose(found[:3].std(axis=(1, 2, 3)), 1, atol=1e-2)
+    assert np.allclose(found[3], 0, atol=1e-3)  # a constant image, not NaN
+
+
 @pytest.mark.parametrize("width", [1, 16, 64])
 def test_parameters_by_width(width):
     known = {16: 1_941_093, 64: 31_031_685}
@@ -201,7 +221,8 @@ def test_output_is_a_probability_in_float32(policy, options):
     assert 0 <= np.min(probability) < np.max(probability) <= 1
 
 
-@pytest.mark.parametrize("options", [{}, {"head": "direct", "normalization": "batch"}])
+@pytest.mark.parametrize("options", [
+    {}, {"head": "direct", "normalization": "batch"}, {"standardize": True}])
 def test_saved_and_loaded_it_answers_the_same(tmp_path, options):
     unet = model.build_unet(**SMALL, **options)
     unet.save(tmp_path / "unet.keras")

@@ -509,9 +509,11 @@ OTHER = {  # for every parameter a value that is not the default
     "dataset": "other", "run_name": "other", "phantoms": 5, "foreign": "other",
     "image_size": 64, "batch_size": 3,
     "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split": "last",
-    "width": 8, "head": "direct", "normalization": "batch", "loss": "bce_dice",
+    "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "loss": "bce_dice",
     "schedule": "cosine", "augment": True, "strength": 1.5, "precision": "mixed_bfloat16",
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
+    "suspects": "normalization", "experiment_size": 48, "experiment_epochs": 1,
+    "experiment_seeds": 2, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
 }
 
 

@@ -15,6 +15,7 @@ def build_unet(
     head: str = "seed",
     normalization: str = "none",
     dropout: float = 0.5,
+    standardize: bool = False,
 ) -> keras.Model:
     """Build a U-Net that maps a grey image to the probability of lung at each pixel.
 
@@ -26,6 +27,8 @@ def build_unet(
         normalization: "batch" puts batch normalization between each convolution and its ReLU, save
             in the head.
         dropout: share of units dropped at the two deepest levels while training, in [0, 1).
+        standardize: bring each image to mean 0 and standard deviation 1 before anything else, so
+            that the answer does not depend on brightness and contrast. No parameters.
 
     Returns:
         An uncompiled model: (N, image_size, image_size, 1) float in [0, 1] in, the same shape
@@ -45,6 +48,9 @@ def build_unet(
     layers = _Layers(normalization)
     image = keras.Input((image_size, image_size, 1), name="input_1")
     features, skips = image, []
+    if standardize:  # in one group, over all pixels of an image; float32 as the probability below
+        scale = {"groups": 1, "center": False, "scale": False, "epsilon": 1e-6}
+        features = layers.add("group_normalization", features, **scale, dtype="float32")
     for level in range(5):
         features = layers.convolve(features, width * 2**level)
         features = layers.convolve(features, width * 2**level)
@@ -74,6 +80,7 @@ _TYPES = {
     "concatenate": keras.layers.Concatenate,
     "conv2d": keras.layers.Conv2D,
     "dropout": keras.layers.Dropout,
+    "group_normalization": keras.layers.GroupNormalization,
     "max_pooling2d": keras.layers.MaxPooling2D,
     "up_sampling2d": keras.layers.UpSampling2D,
 }
