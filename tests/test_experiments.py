@@ -241,6 +241,18 @@ def test_table_with_comments(tmp_path):
     assert isinstance(experiments.read_table(path)[0]["n"], int)
 
 
+def test_column_and_show(capsys):
+    rows = [{"variant": "a", "dice": 0.5, "seconds": 3}, {"variant": "b", "dice": 0, "seconds": 1},
+            {"variant": "a", "dice": 0.7, "seconds": 5}]
+    assert experiments.column(rows, "a").tolist() == [0.5, 0.7]
+    assert experiments.column(rows, "a", "seconds").tolist() == [3, 5]
+    assert len(experiments.column(rows, "none")) == 0
+    experiments.show(rows, ["b", "none", "a"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("b ")
+    assert lines[1].split() == "a 4 s dice 0.600 (0.500 to 0.700)".split()
+
+
 def test_best_differs_from_seed_in_what_the_notebook_says():
     changed = {k for k, value in experiments.SEED.items() if experiments.BEST[k] != value}
     assert changed == {"head", "normalization", "loss", "learning_rate", "schedule", "augment"}

@@ -219,3 +219,20 @@ def test_titles_and_predictions_must_fit_too(pairs):
 def test_histories_that_do_not_fit_are_refused(history, best_epoch, message):
     with pytest.raises(ValueError, match=message):
         plotting.training_curves(history, best_epoch=best_epoch)
+
+
+def test_waterfall_steps_from_mean_to_mean():
+    steps = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9]), "+ c": np.array([0.8])}
+    ax = plotting.waterfall(steps, "Dice").axes[0]
+    bars = [(bar.get_y(), bar.get_height()) for bar in ax.patches]
+    assert np.allclose(bars, [(0, 0.6), (0.6, 0.3), (0.9, -0.1)])
+    assert np.allclose(ax.lines[0].get_ydata(), [0.5, 0.7])
+    colors = {to_hex(bar.get_facecolor()) for bar in ax.patches}
+    assert {plotting.TRAIN.lower(), plotting.VALIDATION.lower()} < colors
+
+
+def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
+    points = {"slow": (9, 0.9), "cheap": (1, 0.5), "worse": (5, 0.4), "good": (3, 0.8)}
+    ax = plotting.time_to_quality(points, "Dice").axes[0]
+    assert [text.get_text() for text in ax.texts] == ["cheap", "good", "slow"]
+    assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]

@@ -4,7 +4,7 @@ import csv
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -184,6 +184,37 @@ def read_table(path: Path) -> list[dict]:
     with path.open(encoding="utf-8", newline="") as file:
         table = itertools.dropwhile(lambda line: line.startswith("#"), file)
         return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(table)]
+
+
+def column(rows: list[dict], variant: str, name: str = "dice") -> np.ndarray:
+    """Return one column for one variant.
+
+    Args:
+        rows: as `read_table` gives them, each with a "variant".
+        variant: whose rows.
+        name: of the column.
+
+    Returns:
+        (N,) with one value for each row of the variant; empty if it was not measured.
+    """
+    return np.array([row[name] for row in rows if row["variant"] == variant])
+
+
+def show(rows: list[dict], variants: list[str], names: Sequence[str] = ("dice",)) -> None:
+    """Print mean and range of some columns, and the mean seconds: a line for each variant.
+
+    Args:
+        rows: as `read_table` gives them, each with "variant" and "seconds".
+        variants: those to show, in this order; one without rows is left out.
+        names: of the columns.
+    """
+    for variant in variants:
+        seconds = column(rows, variant, "seconds")
+        if len(seconds):
+            found = {name: column(rows, variant, name) for name in names}
+            texts = [f"{name} {v.mean():.3f} ({v.min():.3f} to {v.max():.3f})"
+                     for name, v in found.items()]
+            print(f"{variant:<20} {seconds.mean():3.0f} s ", "  ".join(texts))
 
 
 def _number(text: str) -> int | float | str:

@@ -119,6 +119,47 @@ def training_curves(
     return figure
 
 
+def waterfall(steps: dict[str, np.ndarray], measure: str) -> Figure:
+    """Show what each step of a ladder adds to the one before, with the range over seeds.
+
+    Args:
+        steps: name of a step -> its measurements, (N,) in [0, 1], one for each seed.
+        measure: what was measured, for the axis.
+    """
+    figure, ax = plt.subplots(figsize=(8, 3.2), dpi=DPI, layout="constrained")
+    before = 0.0
+    for place, found in enumerate(steps.values()):
+        color = TRAIN if found.mean() >= before else VALIDATION
+        ax.bar(place, found.mean() - before, bottom=before, color=color if place else "0.7")
+        ax.plot([place, place], [found.min(), found.max()], color="black", linewidth=2)
+        before = found.mean()
+    low = min((found.min() for found in steps.values()), default=0)
+    ax.set_xticks(range(len(steps)), [name.replace("+ ", "+\n") for name in steps])
+    ax.set(ylabel=measure, ylim=(max(0, low - 0.05), 1))
+    ax.set_title("Blue: up. Orange: down. Black: lowest to highest seed", fontsize=10)
+    return figure
+
+
+def time_to_quality(points: dict[str, tuple[float, float]], measure: str) -> Figure:
+    """Show what was reached in how many seconds, and the best for each time.
+
+    Args:
+        points: name of a recipe -> seconds of training and what was reached, in [0, 1].
+        measure: what was measured, for the axis.
+    """
+    figure, ax = plt.subplots(figsize=(8, 4.2), dpi=DPI, layout="constrained")
+    front = []
+    for name, point in sorted(points.items(), key=lambda item: item[1]):
+        ax.plot(*point, "o", color=TRAIN)
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+            ax.annotate(name, point, (4, -10), textcoords="offset points", fontsize=8)
+    if front:
+        ax.plot(*zip(*front, strict=True), color=VALIDATION, drawstyle="steps-post", zorder=0)
+    ax.set(xlabel="Seconds of training, all cores together", ylabel=measure)
+    return figure
+
+
 def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
