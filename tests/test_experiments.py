@@ -75,6 +75,7 @@ def test_each_setting_reaches_the_training(built):
     assert built({"batch_size": 3})[1]["batch_size"] == 3
     assert built({"head": "direct"})[0].layers[-1].input.shape[-1] == 2  # width 2, no head
     assert built({"normalization": "batch"})[0].get_layer("batch_normalization")
+    assert built({"standardize": True})[0].get_layer("group_normalization")
     assert built({"width": 3})[0].get_layer("conv2d").filters == 3
 
 

@@ -227,6 +227,7 @@ def test_waterfall_steps_from_mean_to_mean():
     bars = [(bar.get_y(), bar.get_height()) for bar in ax.patches]
     assert np.allclose(bars, [(0, 0.6), (0.6, 0.3), (0.9, -0.1)])
     assert np.allclose(ax.lines[0].get_ydata(), [0.5, 0.7])
+    assert [text.get_text() for text in ax.texts] == ["0.600", "+0.300", "-0.100"]
     colors = {to_hex(bar.get_facecolor()) for bar in ax.patches}
     assert {plotting.TRAIN.lower(), plotting.VALIDATION.lower()} < colors
 
@@ -234,5 +235,9 @@ def test_waterfall_steps_from_mean_to_mean():
 def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
     points = {"slow": (9, 0.9), "cheap": (1, 0.5), "worse": (5, 0.4), "good": (3, 0.8)}
     ax = plotting.time_to_quality(points, "Dice").axes[0]
-    assert [text.get_text() for text in ax.texts] == ["cheap", "good", "slow"]
+    assert [text.get_text() for text in ax.texts] == ["slow", "good", "cheap", "worse"]
     assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]
+    points |= {"nearly slow": (8.9, 0.89), "nearly good": (3, 0.81)}
+    ax = plotting.time_to_quality(points, "Dice").axes[0]
+    labels = ["slow and 1 more", "nearly good and 1 more", "cheap", "worse"]
+    assert [text.get_text() for text in ax.texts] == labels

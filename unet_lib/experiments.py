@@ -14,9 +14,9 @@ from unet_lib import dataset, images, metrics, model, training
 
 #: The settings of the README that started the series, but for the number of epochs.
 SEED = {
-    "image_size": 512, "width": 16, "head": "seed", "normalization": "none", "dropout": 0.5,
-    "loss": "bce", "learning_rate": 1e-4, "schedule": "constant", "augment": "none",
-    "batch_size": 10,
+    "image_size": 512, "width": 16, "head": "seed", "normalization": "none",
+    "standardize": False, "dropout": 0.5, "loss": "bce", "learning_rate": 1e-4,
+    "schedule": "constant", "augment": "none", "batch_size": 10,
 }  # fmt: skip
 
 #: What notebook 06 arrives at.
@@ -69,7 +69,7 @@ def train(
         unlike the clock's, they hardly depend on what else the machine does.
     """
     keras.utils.set_random_seed(seed)
-    names = ("width", "head", "normalization", "dropout")
+    names = ("width", "head", "normalization", "standardize", "dropout")
     unet = model.build_unet(recipe["image_size"], **{name: recipe[name] for name in names})
     if start is not None:
         unet.set_weights(start.get_weights())
