@@ -1,11 +1,13 @@
 """Recipes: the same seed trains the same model, a start is taken over, a table goes on."""
 
+import cross_validation
 import cv2
 import keras
 import numpy as np
 import pytest
+import yaml
 
-from unet_lib import dataset, experiments, images, metrics, model
+from unet_lib import dataset, experiments, images, metrics, model, paths
 
 TINY = experiments.SEED | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
 KEY = {"variant": "a", "seed": 0}
@@ -76,6 +78,8 @@ def test_each_setting_reaches_the_training(built):
     assert built({"head": "direct"})[0].layers[-1].input.shape[-1] == 2  # width 2, no head
     assert built({"normalization": "batch"})[0].get_layer("batch_normalization")
     assert built({"standardize": True})[0].get_layer("group_normalization")
+    turn = built({"augment": "geometry", "strength": 2.0})[1]["augment"].geometry[0]
+    assert turn.factor[1] == pytest.approx(2 * 6 / 360)
     assert built({"width": 3})[0].get_layer("conv2d").filters == 3
 
 
@@ -258,3 +262,31 @@ def test_best_differs_from_seed_in_what_the_notebook_says():
     changed = {k for k, value in experiments.SEED.items() if experiments.BEST[k] != value}
     assert changed == {"head", "normalization", "loss", "learning_rate", "schedule", "augment"}
     assert experiments.BEST["loss"] in metrics.LOSSES and images.steps_per_epoch(425, 10) == 43
+
+
+def test_cross_validation_deals_each_pair_once_and_evenly():
+    ids = [f"P{k:03}_{int(k % 3 == 0)}" for k in range(100)]
+    parts = cross_validation.folds(ids)
+    assert sorted(sum(parts, [])) == ids and [len(part) for part in parts] == [20] * 5
+    assert all(6 <= sum(name.endswith("_1") for name in part) <= 8 for part in parts)
+    assert parts == cross_validation.folds(ids[::-1])
+
+
+def test_cross_validation_trains_what_the_file_says():
+    values = yaml.safe_load((paths.PROJECT / "notebooks/params/best.yaml").read_text("utf-8"))
+    settings = cross_validation.recipe(values)
+    assert set(settings) == set(experiments.SEED) and settings["augment"] == "both"
+    same = set(settings) & set(values) - {"augment"}
+    assert len(same) > 8 and all(settings[name] == values[name] for name in same)
+
+
+def test_cross_validation_holds_out_what_it_scores(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(experiments, "train", lambda arrays, *a, **k: (seen.update(a=arrays), 2.4))
+    monkeypatch.setattr(cross_validation.images, "open_arrays", lambda f, ids, **k: ids)
+    truth = np.eye(4, dtype=np.uint8)
+    monkeypatch.setattr(experiments, "read_pairs", lambda f, ids: [(truth, truth) for _ in ids])
+    monkeypatch.setattr(experiments, "predict", lambda u, pairs: [truth * 0.6, truth * 0.4])
+    values = {"image_size": 32, "epochs": 1}
+    row = cross_validation.measure(tmp_path, ["a", "b"], ["a", "b", "c", "d"], values)
+    assert seen["a"] == ["c", "d"] and row == {"seconds": 2, "dice": "1.00000 0.00000"}

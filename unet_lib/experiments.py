@@ -16,7 +16,7 @@ from unet_lib import dataset, images, metrics, model, training
 SEED = {
     "image_size": 512, "width": 16, "head": "seed", "normalization": "none",
     "standardize": False, "dropout": 0.5, "loss": "bce", "learning_rate": 1e-4,
-    "schedule": "constant", "augment": "none", "batch_size": 10,
+    "schedule": "constant", "augment": "none", "strength": 1.0, "batch_size": 10,
 }  # fmt: skip
 
 #: What notebook 06 arrives at.
@@ -59,7 +59,7 @@ def train(
         arrays: images (N, S, S) uint8 in [0, 255] and masks (N, S, S) in [0, 1], S being the
             recipe's image_size.
         recipe: settings by name, all those of `SEED`; "augment" is "none", "geometry",
-            "intensity" or "both".
+            "intensity" or "both", "strength" its factor.
         epochs: passes over the arrays.
         seed: of weights, order, dropout and augmentation.
         start: take over the weights of this model, whatever its image size.
@@ -81,7 +81,7 @@ def train(
     kind = recipe["augment"]
     batches = images.training_batches(
         *arrays, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
-        augment=None if kind == "none" else images.Augmentation(kind),
+        augment=None if kind == "none" else images.Augmentation(kind, strength=recipe["strength"]),
     )  # fmt: skip
     started = time.process_time()
     unet.fit(
