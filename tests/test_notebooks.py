@@ -512,7 +512,8 @@ OTHER = {  # for every parameter a value that is not the default
     "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "loss": "bce_dice",
     "schedule": "cosine", "augment": True, "strength": 1.5, "precision": "mixed_bfloat16",
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
-    "suspects": "normalization", "experiment_size": 48, "experiment_epochs": 1,
+    "suspects": "normalization", "widths": "4,2", "situations": "seed, few+",
+    "experiment_size": 48, "experiment_epochs": 1,
     "experiment_seeds": 2, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
 }
 
