@@ -169,8 +169,8 @@ def time_to_quality(points: dict[str, tuple[float, float]], measure: str) -> Fig
     for place, (name, *others) in named.items():
         text = f"{name} and {len(others)} more" if others else name
         ax.annotate(text, place, (5, 3), textcoords="offset points", fontsize=8)
-    ax.margins(x=0.2, y=0.1)  # for the labels
-    ax.set(xlabel="Seconds of training, all cores together", ylabel=measure)
+    ax.margins(x=0.25, y=0.1)  # for the labels
+    ax.set(xlim=(0, None), xlabel="Seconds of training, all cores together", ylabel=measure)
     return figure
 
 
