@@ -509,8 +509,9 @@ OTHER = {  # for every parameter a value that is not the default
     "dataset": "other", "run_name": "other", "phantoms": 5, "foreign": "other",
     "image_size": 64, "batch_size": 3,
     "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split": "last",
-    "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "loss": "bce_dice",
-    "schedule": "cosine", "augment": True, "strength": 1.5, "precision": "mixed_bfloat16",
+    "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "dropout": 0.0,
+    "loss": "bce_dice", "schedule": "cosine", "augment": True, "strength": 1.5,
+    "precision": "mixed_bfloat16",
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
     "suspects": "normalization", "widths": "4,2", "situations": "seed, few+",
     "experiment_size": 48, "experiment_epochs": 1,
@@ -544,6 +545,8 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     record = json.loads((run / "run.json").read_text())["parameters"]
     assert {k: v for k, v in record.items() if k in values and v != values[k]} == {}
     assert {"epochs", "width", "loss"} <= set(record)
+    depth = json.loads((run / "depth.json").read_text())  # no dropout: no rank of its draws
+    assert depth["spearman"]["disagreement of the draws"] is None
     assert len((run / "history.csv").read_text().splitlines()) == 1 + values["epochs"]
     assert len(list((run / "predictions").glob("*.png"))) == 2
     manifest = json.loads((tmp_path / "workspace/data/other/manifest.json").read_text())
