@@ -7,7 +7,8 @@ nothing is chosen on the fold that scores it. Each fold is saved at once, and th
 on after an interrupt. One fold takes as long as the training of notebook 04.
 
 The masks of Shenzhen come in two styles, with and without the heart, so the Dice is also given for
-each: a mask with the heart leaves only a narrow gap between the lungs at its height.
+each: a mask with the heart leaves only a narrow gap between the lungs at its height. The last line
+names those.
 """
 
 import json
@@ -80,7 +81,7 @@ def show(name: str, scores: list[float]) -> None:
         return
     found = metrics.summarize(scores)
     print(f"{name} {found['n']}: {found['mean']:.4f} ({found['low']:.4f} to {found['high']:.4f}),"
-          f" median {found['median']:.4f}", flush=True)  # fmt: skip
+          f" median {found['median']:.4f}", flush=True)
 
 
 def main(file: str, table: str) -> None:
@@ -100,8 +101,10 @@ def main(file: str, table: str) -> None:
     show("all", list(scores.values()))
     masks = folder / "train" / "masks"
     gaps = {name: gap(dataset.read_mask(masks / f"{name}.png")) for name in ids}
-    show(f"gap below {NARROW}:", [scores[name] for name in ids if gaps[name] < NARROW])
+    narrow = [name for name in ids if gaps[name] < NARROW]
+    show(f"gap below {NARROW}:", [scores[name] for name in narrow])
     show(f"gap of {NARROW} or more:", [scores[name] for name in ids if gaps[name] >= NARROW])
+    print("gap below", NARROW, "in", *narrow)
 
 
 if __name__ == "__main__":

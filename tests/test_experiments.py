@@ -331,4 +331,5 @@ def test_cross_validation_scores_both_styles_of_masks(tmp_path, monkeypatch, cap
         "all 5: 0.6600",
         "gap below 0.3: 2: 0.4500",
         "gap of 0.3 or more: 3: 0.8000",
+        "gap below 0.3 in narrow_0 narrow_1",
     ]
