@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
-from unet_lib import dataset, experiments, images, metrics, paths
+from unet_lib import dataset, experiments, images, metrics, workspace
 
 FOLDS = 5
 NARROW = 0.3  # of the lungs' width: where a histogram of the gaps on Shenzhen has its valley
@@ -86,7 +86,7 @@ def show(name: str, scores: list[float]) -> None:
 
 def main(file: str, table: str) -> None:
     values = yaml.safe_load(Path(file).read_text("utf-8"))
-    folder = paths.data_dir(values["dataset"])
+    folder = workspace.data_dir(values["dataset"])
     split = dataset.load_manifest(folder)["split"]
     used = json.dumps(recipe(values) | {name: values.get(name) for name in ("epochs", "seed")})
     ids, scores = sorted(split["train"] + split["validation"]), {}

@@ -12,9 +12,9 @@ import maintain
 import nbformat
 import pytest
 
-from unet_lib import paths
+from unet_lib import bootstrap, workspace
 
-NOTEBOOK = min((paths.PROJECT / "notebooks").glob("*.ipynb"))
+NOTEBOOK = min((workspace.PROJECT / "notebooks").glob("*.ipynb"))
 RELEASE = maintain.read_address()[1]
 
 
@@ -32,22 +32,22 @@ def run(code, folder, python=sys.executable, **environment):
     )
 
 
-WHERE = "\nimport sys; print(unet_lib.paths.PROJECT); print('tensorflow' in sys.modules)"
+WHERE = "\nimport sys; print(unet_lib.workspace.PROJECT); print('tensorflow' in sys.modules)"
 
 
 @pytest.mark.parametrize("folder", [".", "notebooks", "notebooks/params", "tests"])
 def test_inside_the_checkout(folder):
-    done = run(bootstrap() + WHERE, paths.PROJECT / folder)
-    assert done.stdout == f"{paths.PROJECT}\nFalse\n", done.stderr
+    done = run(bootstrap() + WHERE, workspace.PROJECT / folder)
+    assert done.stdout == f"{workspace.PROJECT}\nFalse\n", done.stderr
 
 
 def test_from_another_folder_through_the_environment_of_make_setup(tmp_path):
     """`make setup` leaves a .pth file: a kernel of .venv finds the project from anywhere."""
     pth = Path(sysconfig.get_path("purelib"), "unet_lowered.pth")
-    if not pth.exists() and Path(sys.prefix) != paths.PROJECT / ".venv":
+    if not pth.exists() and Path(sys.prefix) != workspace.PROJECT / ".venv":
         pytest.skip("this Python was not set up by `make setup`")
     done = run(bootstrap() + WHERE, tmp_path)
-    assert done.stdout == f"{paths.PROJECT}\nFalse\n", done.stderr
+    assert done.stdout == f"{workspace.PROJECT}\nFalse\n", done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -80,11 +80,11 @@ def published(tmp_path_factory):
             cwd=cwd, check=True, capture_output=True, text=True,
         ).stdout
 
-    listed = git("ls-files", "-co", "--exclude-standard", "-z", cwd=paths.PROJECT).split("\0")
+    listed = git("ls-files", "-co", "--exclude-standard", "-z", cwd=workspace.PROJECT).split("\0")
     for name in filter(None, listed):
-        if (paths.PROJECT / name).is_file():  # a deleted file is still listed
+        if (workspace.PROJECT / name).is_file():  # a deleted file is still listed
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(paths.PROJECT / name, folder / name)
+            shutil.copyfile(workspace.PROJECT / name, folder / name)
     git("init", "-q")
     git("add", "-A")
     git("commit", "-q", "-m", "release")
@@ -106,7 +106,7 @@ def test_lone_notebook_fetches_its_release_and_runs(lone_python, published, tmp_
     code = (
         "import nbformat; from nbclient import NotebookClient\n"
         f"nb = nbformat.read({NOTEBOOK.name!r}, 4)\n"
-        "nb.cells.append(nbformat.v4.new_code_cell('print(unet_lib.paths.PROJECT)'))\n"
+        "nb.cells.append(nbformat.v4.new_code_cell('print(unet_lib.workspace.PROJECT)'))\n"
         "NotebookClient(nb, kernel_name='python3').execute()\n"
         "print(nb.cells[-1].outputs[0].text)"
     )
@@ -150,26 +150,26 @@ def pip(monkeypatch):
 
 
 def pretend_missing(monkeypatch, *modules):
-    real = paths.importlib.util.find_spec
+    real = bootstrap.importlib.util.find_spec
     monkeypatch.setattr(
-        paths.importlib.util, "find_spec", lambda name: None if name in modules else real(name)
+        bootstrap.importlib.util, "find_spec", lambda name: None if name in modules else real(name)
     )
 
 
 def test_nothing_is_installed_where_nothing_is_missing(pip):
-    paths.prepare()
+    bootstrap.prepare()
     assert pip[0] == []
 
 
 def test_missing_packages_are_installed_and_tensorflow_stays(pip, monkeypatch):
     pretend_missing(monkeypatch, "cv2", "kagglehub")
-    paths.prepare()
+    bootstrap.prepare()
     ((command, constraints),) = pip[0]
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     wanted = command[command.index("-c") + 2 :]
     assert [w.partition(">")[0] for w in wanted] == ["opencv-python-headless", "kagglehub"]
     assert not {"-U", "--upgrade", "--force-reinstall"} & set(command)
-    versions = paths.importlib.metadata.version
+    versions = bootstrap.importlib.metadata.version
     assert constraints == [f"{p}=={versions(p)}" for p in ("tensorflow", "keras")]
 
 
@@ -177,21 +177,21 @@ def test_failed_installation_says_what_to_do(pip, monkeypatch):
     pretend_missing(monkeypatch, "scipy")
     pip[1].returncode = 1
     with pytest.raises(RuntimeError, match=r"could not install scipy.*pip install 'scipy"):
-        paths.prepare()
+        bootstrap.prepare()
 
 
 def test_exact_set_and_ranges_name_the_same_packages():
     """requirements.txt pins what pyproject.toml allows: every package, nothing else, in range."""
     from packaging.requirements import Requirement
 
-    project = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((workspace.PROJECT / "pyproject.toml").read_text())["project"]
     ranges = project["dependencies"] + project["optional-dependencies"]["series"]
     ranges = {r.name: r.specifier for r in map(Requirement, ranges)}
-    text = (paths.PROJECT / "requirements.txt").read_text()
+    text = (workspace.PROJECT / "requirements.txt").read_text()
     pins = [line.partition("#")[0].strip() for line in text.splitlines()]
     pins = {p.partition("==")[0]: p.partition("==")[2] for p in pins if p}
     assert set(pins) == set(ranges)
     assert [name for name, version in pins.items() if version not in ranges[name]] == []
-    installed = {name: paths.importlib.metadata.version(name) for name in pins}
+    installed = {name: bootstrap.importlib.metadata.version(name) for name in pins}
     if not os.environ.get("NEWEST"):
         assert installed == pins

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unet_lib import dataset, paths
+from unet_lib import dataset, workspace
 
 IDS = [f"P_{number:02d}_{number % 2}" for number in range(8)]
 TESTS = ["T_1", "T_2"]
@@ -516,7 +516,7 @@ dataset.restructure(source, target, seed=1)
 
 
 def run(script: str, *arguments) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(paths.PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": str(workspace.PROJECT)}
     command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -694,7 +694,7 @@ def test_an_impossible_split_is_refused(options, text, source, target):
 
 
 def test_a_folder_starts_at_the_project(tmp_path):
-    assert dataset.resolve_source("some/tree") == paths.PROJECT / "some" / "tree"
+    assert dataset.resolve_source("some/tree") == workspace.PROJECT / "some" / "tree"
     assert dataset.resolve_source(tmp_path) == tmp_path
 
 

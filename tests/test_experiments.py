@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from unet_lib import dataset, experiments, images, metrics, model, paths
+from unet_lib import dataset, experiments, images, metrics, model, workspace
 
 TINY = experiments.SEED | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
 KEY = {"variant": "a", "seed": 0}
@@ -273,7 +273,7 @@ def test_cross_validation_deals_each_pair_once_and_evenly():
 
 
 def test_cross_validation_trains_what_the_file_says():
-    values = yaml.safe_load((paths.PROJECT / "notebooks/params/best.yaml").read_text("utf-8"))
+    values = yaml.safe_load((workspace.PROJECT / "notebooks/params/best.yaml").read_text("utf-8"))
     settings = cross_validation.recipe(values)
     assert set(settings) == set(experiments.SEED) and settings["augment"] == "both"
     same = set(settings) & set(values) - {"augment"}

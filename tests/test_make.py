@@ -9,7 +9,7 @@ import maintain
 import nbformat
 import pytest
 
-from unet_lib import paths
+from unet_lib import workspace
 
 FILES = ("Makefile", "requirements.txt", "pyproject.toml", "README.md", "tests/maintain.py")
 
@@ -17,10 +17,10 @@ FILES = ("Makefile", "requirements.txt", "pyproject.toml", "README.md", "tests/m
 @pytest.fixture
 def copy(tmp_path):
     """A checkout with notebooks and without .venv."""
-    for name in [*FILES, *(p.relative_to(paths.PROJECT) for p in notebooks(paths.PROJECT))]:
-        if (paths.PROJECT / name).exists():
+    for name in [*FILES, *(p.relative_to(workspace.PROJECT) for p in notebooks(workspace.PROJECT))]:
+        if (workspace.PROJECT / name).exists():
             (tmp_path / name).parent.mkdir(exist_ok=True)
-            shutil.copy(paths.PROJECT / name, tmp_path / name)
+            shutil.copy(workspace.PROJECT / name, tmp_path / name)
     return tmp_path
 
 
@@ -56,7 +56,7 @@ def test_run_passes_files_and_name_on(copy):
 
 def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
     stamp(copy)
-    names = [p.name for p in paths.PROJECT.glob("tests/test_*.py")] + ["test_yet_to_come.py"]
+    names = [p.name for p in workspace.PROJECT.glob("tests/test_*.py")] + ["test_yet_to_come.py"]
     for name in names:
         (copy / "tests" / name).touch()
     words = make(copy, "-n", "test").stdout.split()

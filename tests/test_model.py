@@ -12,7 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from unet_lib import model, paths
+from unet_lib import model, workspace
 
 # Layer; type; output shape; parameters; where the input comes from.
 TABLE = """
@@ -245,7 +245,7 @@ def test_one_seed_gives_one_model_and_another_seed_another():
 @pytest.mark.parametrize("module", ["model", "metrics", "training"])
 def test_runs_on_any_backend_of_keras(module):
     """These modules name no backend: they must run under KERAS_BACKEND=jax too."""
-    tree = ast.parse((paths.PROJECT / "unet_lib" / f"{module}.py").read_text("utf-8"))
+    tree = ast.parse((workspace.PROJECT / "unet_lib" / f"{module}.py").read_text("utf-8"))
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -258,14 +258,14 @@ def test_runs_on_any_backend_of_keras(module):
 def test_importing_the_package_is_quiet_and_light():
     code = "import sys, unet_lib; sys.exit(str({'tensorflow', 'keras', 'cv2'} & {*sys.modules}))"
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=paths.PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=workspace.PROJECT, capture_output=True, text=True, check=False
     )
     assert (run.stdout, run.stderr) == ("", "set()\n")
 
 
 @pytest.fixture(scope="module")
 def notebook():
-    path = paths.PROJECT / "notebooks" / "03_build_unet.ipynb"
+    path = workspace.PROJECT / "notebooks" / "03_build_unet.ipynb"
     return {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
 
 

@@ -22,9 +22,9 @@ import papermill
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from unet_lib import paths, series
+from unet_lib import workspace, series
 
-FOLDER = paths.PROJECT / "notebooks"
+FOLDER = workspace.PROJECT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 REPOSITORY, RELEASE = maintain.read_address()
 BADGE = (
@@ -360,7 +360,7 @@ def test_every_parameter_file_is_accepted():
 
 def test_documents_have_the_same_address():
     repository = REPOSITORY.removeprefix("https://github.com/")
-    for path in [*paths.PROJECT.glob("*.md"), *paths.PROJECT.glob("data/*.md")]:
+    for path in [*workspace.PROJECT.glob("*.md"), *workspace.PROJECT.glob("data/*.md")]:
         for found in re.findall(r"github(?:\.com)?/([\w.-]+/unet-lowered)\b", path.read_text()):
             assert found == repository, path
 
@@ -371,12 +371,12 @@ def test_documents_have_the_same_address():
 def nbval(folder, *options, conftest=True):
     """Run the comparison as `make nbval` does on a folder; return outcome by notebook."""
     if conftest:
-        shutil.copy(paths.PROJECT / "conftest.py", folder)
-    flags = re.search(r"^NBVAL = (.+)", (paths.PROJECT / "Makefile").read_text(), re.M)[1].split()
+        shutil.copy(workspace.PROJECT / "conftest.py", folder)
+    flags = re.search(r"^NBVAL = (.+)", (workspace.PROJECT / "Makefile").read_text(), re.M)[1].split()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *flags, *options, folder],
         cwd=folder, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(paths.PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(workspace.PROJECT)},
     )
     found = re.findall(r"^(PASSED|FAILED) (?:\S*/)?(\w+)\.ipynb::Cell (\d+)", done.stdout, re.M)
     assert found, done.stdout + done.stderr
@@ -411,7 +411,7 @@ def test_without_our_conftest_stderr_would_fail(tmp_path):
 
 def test_conftest_is_active_in_this_project():
     """nbval must find it from the notebooks folder: it lies in the folder above."""
-    assert (paths.PROJECT / "conftest.py").is_file()
+    assert (workspace.PROJECT / "conftest.py").is_file()
     assert not list(FOLDER.glob("conftest.py")) and not list(FOLDER.glob("pytest.ini"))
 
 
@@ -428,17 +428,17 @@ def test_sanitizer_lines_are_all_understood():
     assert sanitizer_faults("regex: [0-9]+\nreplace: N\n") == []
     assert sanitizer_faults("regex:[0-9]+\nreplace: N\n") == ["regex:[0-9]+", "replace: N"]
     assert sanitizer_faults("regex: a\n\nreplace: N\n") == ["regex: a", "replace: N"]
-    makefile = (paths.PROJECT / "Makefile").read_text()
+    makefile = (workspace.PROJECT / "Makefile").read_text()
     for file in re.findall(r"sanitize-with[= ](\S+)", makefile):
-        assert sanitizer_faults((paths.PROJECT / file).read_text()) == []
+        assert sanitizer_faults((workspace.PROJECT / file).read_text()) == []
 
 
 def test_nbval_is_strict_and_skips_nothing():
-    makefile = (paths.PROJECT / "Makefile").read_text()
+    makefile = (workspace.PROJECT / "Makefile").read_text()
     flags = re.search(r"^NBVAL = (.+)", makefile, re.M)[1].split()
     assert {"--nbval", "--nbval-current-env"} <= set(flags)
     assert any(flag.startswith("--nbval-cell-timeout=") for flag in flags)
-    for text in (makefile, (paths.PROJECT / "pyproject.toml").read_text()):
+    for text in (makefile, (workspace.PROJECT / "pyproject.toml").read_text()):
         assert not re.search(r"nbval-lax|--deselect|--ignore\b|--ignore-glob|nbdime", text)
 
 
@@ -527,7 +527,7 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     values = {**OTHER, "source": str(tmp_path / "source")}
     (tmp_path / "elsewhere").mkdir()
     environment = {**os.environ, "UNET_LOWERED_WORKSPACE": str(tmp_path / "workspace"),
-                   "PYTHONPATH": str(paths.PROJECT)}
+                   "PYTHONPATH": str(workspace.PROJECT)}
     for path in NOTEBOOKS:
         declared = papermill.inspect_notebook(path)
         assert set(declared) <= set(values), "give each new parameter another value here"
@@ -553,7 +553,7 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     assert len(manifest["split"]["validation"]) == 3
 
 
-REAL = paths.PROJECT.parent / "shared" / "data" / "shenzhen"
+REAL = workspace.PROJECT.parent / "shared" / "data" / "shenzhen"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no real X-rays in {REAL}")
@@ -566,7 +566,7 @@ def test_runner_on_forty_real_pairs(tmp_path, monkeypatch):
     texts = {"source": str(tmp_path / "source"), "dataset": "real", "image_size": "64",
              "epochs": "1", "batch_size": "10", "required_dice": "0"}
     assert series.run_all(series.plan([], texts, run_name="real40")) == 0
-    run = paths.run_dir("real40")
+    run = workspace.run_dir("real40")
     assert len(list((run / "notebooks").glob("*.ipynb"))) == len(NOTEBOOKS)
     assert len(list((run / "predictions").glob("*.png"))) == 4
     metrics = json.loads((run / "metrics.json").read_text())

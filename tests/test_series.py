@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from unet_lib import __main__ as command
-from unet_lib import paths, series
+from unet_lib import workspace, series
 
 BADGE = "[![Open in Colab](https://colab/x.svg)](https://colab/x)"
 TITLE = f"# {{}}\n\n{BADGE}\n\nNext: [two](02_two.ipynb)"
@@ -177,7 +177,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
         "heavy = {'papermill', 'nbconvert', 'nbformat', 'tensorflow', 'keras', 'numpy', 'rich'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.PROJECT, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=workspace.PROJECT, capture_output=True)
 
 
 # ------------------------------------------------------------------------------------ execution
@@ -211,7 +211,7 @@ METRICS = {
 
 def test_run_executes_in_order_and_reports(folder, capsys):
     """Parameters, working directory, kernel, results table, report: one run shows them all."""
-    run_dir = paths.run_dir("mine")
+    run_dir = workspace.run_dir("mine")
     stale = run_dir / "notebooks" / "09_stale.ipynb"
     stale.parent.mkdir(parents=True)
     stale.write_text("{}")
@@ -246,11 +246,11 @@ def test_kernel_is_this_python_though_another_is_registered(folder, tmp_path, mo
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     (run,) = series.plan([], {}, only=["02_two"], folder=folder)
     series.run_one(run)
-    assert sys.executable in printed(paths.run_dir("quick") / "notebooks" / "02_two.ipynb")
+    assert sys.executable in printed(workspace.run_dir("quick") / "notebooks" / "02_two.ipynb")
 
 
 def test_only_keeps_what_ran_before_it_and_shows_no_old_metrics(folder, capsys):
-    run_dir = paths.run_dir("quick")
+    run_dir = workspace.run_dir("quick")
     series.run_one(series.plan([], {}, folder=folder)[0])
     (run_dir / "metrics.json").write_text(json.dumps(METRICS))
     os.utime(run_dir / "metrics.json", (1, 1))
@@ -269,7 +269,7 @@ def test_failing_notebook_is_named_kept_and_stops_only_its_run(folder, tmp_path,
     assert series.run_all(series.plan([str(f) for f in files], {}, folder=folder)) == 1
     out, err = capsys.readouterr()
     assert "FAILED: 02_two, cell 'cell-1': ValueError: image_size must be [a] multiple of 16" in err
-    bad, good = paths.run_dir("bad"), paths.run_dir("good")
+    bad, good = workspace.run_dir("bad"), workspace.run_dir("good")
     kept = bad / "notebooks" / "02_two.ipynb"
     assert str(kept) in err and "papermill-error-cell" in kept.read_text("utf-8")
     assert not (bad / "report.html").exists() and not (bad / "notebooks/03_three.ipynb").exists()
@@ -297,7 +297,7 @@ def test_ctrl_c_exits_130_leaves_no_kernel_and_says_how_to_resume(folder, tmp_pa
         "sys.exit(series.run_all(runs))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=paths.PROJECT, stderr=subprocess.PIPE,
+        [sys.executable, "-c", code], cwd=workspace.PROJECT, stderr=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )
     deadline = time.monotonic() + 60

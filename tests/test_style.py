@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from unet_lib import paths
+from unet_lib import workspace
 
-MODULES = sorted((paths.PROJECT / "unet_lib").glob("*.py"))
+MODULES = sorted((workspace.PROJECT / "unet_lib").glob("*.py"))
 MAY_IMPORT = {  # inside unet_lib
-    "__init__": set(), "paths": set(), "phantom": set(), "model": set(), "metrics": set(),
-    "dataset": {"paths", "phantom"}, "images": {"paths", "dataset"}, "plotting": set(),
-    "training": {"paths", "model", "metrics", "images"}, "series": {"paths"},
+    "__init__": set(), "phantom": set(), "model": set(), "metrics": set(),
+    "dataset": {"workspace", "phantom"}, "images": {"workspace", "dataset"}, "plotting": set(),
+    "training": {"workspace", "bootstrap", "model", "metrics", "images"}, "series": {"workspace"}, "workspace": set(), "bootstrap": {"workspace"},
     "experiments": {"dataset", "images", "metrics", "model", "training"},
     "__main__": {"series"},
 }
@@ -23,7 +23,7 @@ MAY_IMPORT = {  # inside unet_lib
 def test_ruff():
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", "."],
-        cwd=paths.PROJECT, capture_output=True, text=True,
+        cwd=workspace.PROJECT, capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -63,8 +63,8 @@ def test_functions_are_short():
 
 def test_import_is_light_and_silent():
     code = (
-        "import sys, unet_lib\nfrom unet_lib import dataset, paths, phantom, series\n"
+        "import sys, unet_lib\nfrom unet_lib import dataset, workspace, phantom, series\n"
         "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=paths.PROJECT, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=workspace.PROJECT, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet_lib import images, metrics, model, paths, training
+from unet_lib import images, metrics, model, workspace, training
 
 SETTINGS = {
     "batch_size": 4, "epochs": 3, "learning_rate": 0.001, "loss": "bce",
@@ -226,7 +226,7 @@ def test_results_of_other_data_are_not_evaluated(finished):
 def test_a_missing_run_names_the_notebook_that_makes_it(tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"^runs/none/run.json .* notebooks/04_train.ipynb"):
-        training.load_run(paths.run_dir("none"))
+        training.load_run(workspace.run_dir("none"))
 
 
 @pytest.mark.parametrize(

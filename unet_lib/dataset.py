@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unet_lib import paths
+from unet_lib import workspace
 
 try:
     import fcntl
@@ -107,8 +107,8 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     """
     if source == "phantom":
         name = "phantom-source" if phantoms == 120 else f"phantom-source-{phantoms}"
-        return _phantom_source(paths.workspace() / "data" / name, phantoms)
-    return _download() if source == "kaggle" else paths.resolve(source)
+        return _phantom_source(workspace.workspace() / "data" / name, phantoms)
+    return _download() if source == "kaggle" else workspace.resolve(source)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -182,7 +182,7 @@ def restructure(
 
     Args:
         source: a folder with a known tree (see EXPECTED); it is never modified.
-        target: the folder to make, usually `paths.data_dir(dataset)`.
+        target: the folder to make, usually `workspace.data_dir(dataset)`.
         val_fraction: see `split_ids`.
         seed: see `split_ids`.
         split: see `split_ids`.
@@ -228,7 +228,7 @@ def load_manifest(folder: str | Path) -> dict:
         whole = False
     if not whole:
         raise FileNotFoundError(
-            f"{paths.shown(folder)} holds no complete data set (a manifest.json and the files it"
+            f"{workspace.shown(folder)} holds no complete data set (a manifest.json and the files it"
             " names): notebooks/01_restructure_dataset.ipynb makes it; run that one first"
         )
     return manifest
@@ -259,18 +259,18 @@ def _find_tree(source: Path) -> Tree:
 def _locate(source: Path) -> tuple[Path, str]:
     """Return the folder that holds a known tree, at most two folders deep, and its layout."""
     if not source.exists():
-        raise FileNotFoundError(f"source {paths.shown(source)} does not exist.\n{EXPECTED}")
+        raise FileNotFoundError(f"source {workspace.shown(source)} does not exist.\n{EXPECTED}")
     for folders in ([source], source.glob("*"), source.glob("*/*")):
         known = [(f, kind) for f in folders for kind, mark in _MARKS.items() if (f / mark).is_dir()]
         known = [k for k in known if k[0] == source or k[1] != "flat"]  # a part of another tree
-        names = sorted({paths.shown(folder) for folder, _ in known})
+        names = sorted({workspace.shown(folder) for folder, _ in known})
         if len(names) > 1:
             text = ", ".join(names[:5])
-            raise ValueError(f"source {paths.shown(source)} holds several trees; name one: {text}")
+            raise ValueError(f"source {workspace.shown(source)} holds several trees; name one: {text}")
         if known:
             return known[0]
     raise ValueError(
-        f"source {paths.shown(source)} holds no tree of images and masks.\n{EXPECTED}\n"
+        f"source {workspace.shown(source)} holds no tree of images and masks.\n{EXPECTED}\n"
         f"Found: {_found(source)}"
     )
 
@@ -330,7 +330,7 @@ def _read(path: str | Path, decode: Callable) -> tuple:
     try:
         return decode(_pixels(Path(path).read_bytes()))
     except ValueError as error:
-        raise ValueError(f"{paths.shown(path)} cannot be read: {error}") from None
+        raise ValueError(f"{workspace.shown(path)} cannot be read: {error}") from None
 
 
 def _pixels(data: bytes) -> np.ndarray:
@@ -474,12 +474,12 @@ def _stratified(ids: list[str], count: int, seed: int) -> list[str]:
 def _check_apart(source: Path, target: Path) -> None:
     if source.is_relative_to(target) or target.is_relative_to(source):
         raise ValueError(
-            f"source {paths.shown(source)} and target {paths.shown(target)} must not hold each"
+            f"source {workspace.shown(source)} and target {workspace.shown(target)} must not hold each"
             " other, or the source would change; choose another dataset name"
         )
     if target.exists() and not (target / "manifest.json").exists() and any(target.iterdir()):
         raise FileExistsError(
-            f"{paths.shown(target)} holds files but no manifest.json, so it may be yours; choose"
+            f"{workspace.shown(target)} holds files but no manifest.json, so it may be yours; choose"
             " another dataset name, or remove or rename that folder"
         )
 
@@ -530,7 +530,7 @@ def _describe(tree: Tree, items: dict, wanted: dict, *, source: Path, target: Pa
             if f["count"]
         )
         raise ValueError(
-            f"source {paths.shown(source)} holds no readable pair of image and mask.\n{EXPECTED}\n"
+            f"source {workspace.shown(source)} holds no readable pair of image and mask.\n{EXPECTED}\n"
             f"Found: {_found(source)}; of these could not be used:\n{faults or '    none'}"
         )
     depths = {len(path.relative_to(tree.root).parts) for path in tree.test.values()}
@@ -538,7 +538,7 @@ def _describe(tree: Tree, items: dict, wanted: dict, *, source: Path, target: Pa
     manifest = {
         "format": 1,
         "dataset": target.name,
-        "source": paths.shown(source),
+        "source": workspace.shown(source),
         "layout": tree.layout,
         "test_layout": [form for depth, form in _TESTS.items() if depth in depths],
         **wanted,
@@ -593,7 +593,7 @@ def _replacing(target: Path) -> Iterator[Path]:
                 _tidy(target, old, partial)
     except OSError as error:
         raise OSError(
-            f"cannot write {paths.shown(target)}: {error}; make room or get permission, or set"
+            f"cannot write {workspace.shown(target)}: {error}; make room or get permission, or set"
             " UNET_LOWERED_WORKSPACE to a folder that has both"
         ) from error
 

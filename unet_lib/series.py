@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from unet_lib import paths
+from unet_lib import workspace
 
-NOTEBOOKS = paths.PROJECT / "notebooks"
+NOTEBOOKS = workspace.PROJECT / "notebooks"
 _TYPES = {"str": str, "bool": bool, "int": int, "float": float}
 
 
@@ -70,7 +70,7 @@ def _plan_one(chosen: list[Path], kinds: dict, file: str | None, texts: dict, na
     checked |= {k: _convert(k, _from_text(v, known[k]), known[k]) for k, v in texts.items()}
     name = name or checked.get("run_name") or (Path(file).stem if file else "quick")
     try:
-        checked["run_name"] = paths.check_name("run_name", name)
+        checked["run_name"] = workspace.check_name("run_name", name)
     except ValueError as error:
         raise Refused(str(error)) from None
     return Run(name, {n: {k: v for k, v in checked.items() if k in kinds[n]} for n in chosen})
@@ -80,7 +80,7 @@ def select(folder: Path, only=()) -> list[Path]:
     """Return the numbered notebooks of `folder` in order; those named in `only` if it is given."""
     found = {p.stem: p for p in sorted(folder.glob("[0-9]*.ipynb"))}
     if not found:
-        raise Refused(f"no notebook NN_name.ipynb in {paths.shown(folder)}")
+        raise Refused(f"no notebook NN_name.ipynb in {workspace.shown(folder)}")
     wanted = [Path(name).name.removesuffix(".ipynb") for name in only]
     for name in wanted:
         if name not in found:
@@ -188,7 +188,7 @@ def run_one(run: Run) -> None:
     Executed copies of an earlier run are removed first: those of the same and of later notebooks.
     """
     start = time.time()
-    folder = paths.run_dir(run.name) / "notebooks"
+    folder = workspace.run_dir(run.name) / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.ipynb"):
         if stale.name >= min(n.name for n in run.parameters):
@@ -314,7 +314,7 @@ def _for_report(cell, stem: str):
 
 def read_metrics(run_name: str, *, newer_than: float = 0.0) -> dict:
     """Return runs/<run>/metrics.json, or {} if it is absent or older than the time given."""
-    path = paths.run_dir(run_name) / "metrics.json"
+    path = workspace.run_dir(run_name) / "metrics.json"
     fresh = path.is_file() and path.stat().st_mtime >= newer_than - 1  # clocks tick coarsely
     return json.loads(path.read_text("utf-8")) if fresh else {}
 
@@ -326,7 +326,7 @@ def _number(metrics: dict, *keys: str) -> str:
 
 
 def _show_results(run_name: str, start: float) -> None:
-    folder = paths.run_dir(run_name)
+    folder = workspace.run_dir(run_name)
     if metrics := read_metrics(run_name, newer_than=start):
         base = ("baselines", "all_background")
         rows = [(m, _number(metrics, "validation", m), _number(metrics, *base, m))

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from unet_lib import paths
+from unet_lib import bootstrap, workspace
 
 CHECKPOINTS = "checkpoints"
 
@@ -73,7 +73,7 @@ def open_run(folder: Path, *, parameters: dict, data_sha256: str) -> int:
         return finished_epochs(folder)
     if folder.exists() and any(p.name != "notebooks" for p in folder.iterdir()):
         raise ValueError(
-            f"{paths.shown(folder)} holds files but no run.json, so it is no run of this project; "
+            f"{workspace.shown(folder)} holds files but no run.json, so it is no run of this project; "
             "choose another run_name, or empty that folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def _refuse_other(folder: Path, record: dict, wanted: dict) -> None:
         pairs = "; ".join(f"{k} was {had.get(k)!r}, now {wanted.get(k)!r}" for k in changed)
         raise ValueError(
             f"run {folder.name!r} was started differently: {pairs}. Choose another run_name, "
-            f"or delete {paths.shown(folder)} to start again"
+            f"or delete {workspace.shown(folder)} to start again"
         )
 
 
@@ -137,7 +137,7 @@ def load_run(folder: Path) -> dict:
     Raises:
         FileNotFoundError: there is no such run, or it has not finished; the message says which.
     """
-    path = paths.require_artifact(folder / "run.json", "04_train")
+    path = workspace.require_artifact(folder / "run.json", "04_train")
     record = json.loads(path.read_text("utf-8"))
     if record["status"] != "finished":
         raise FileNotFoundError(
@@ -176,7 +176,7 @@ def write_json(path: Path, content: dict) -> None:
 def environment() -> dict:
     """Return versions, commit and hardware, for the record."""
     packages = ("keras", "tensorflow", "numpy", "opencv-python-headless")
-    versions = {name: paths.installed_version(name) for name in packages}
+    versions = {name: bootstrap.installed_version(name) for name in packages}
     devices = keras.distribution.list_devices()
     return {
         "versions": {"python": platform.python_version(), **versions},
@@ -187,7 +187,7 @@ def environment() -> dict:
 
 
 def _commit() -> str | None:
-    git = ["git", "-C", str(paths.PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
+    git = ["git", "-C", str(workspace.PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -241,7 +241,7 @@ class EpochSaver(keras.callbacks.Callback):
         finished = finished_epochs(self.folder)
         if finished != self.first_epoch or bool(steps) != bool(finished):
             raise RuntimeError(
-                f"{paths.shown(self.folder)} holds {finished} finished epochs, but the model has "
+                f"{workspace.shown(self.folder)} holds {finished} finished epochs, but the model has "
                 f"made {steps} steps and training would start after epoch {self.first_epoch}; run "
                 "the cells again from open_run on"
             )

@@ -1,0 +1,117 @@
+"""What a fresh kernel, on Colab or anywhere, needs before anything else."""
+
+import contextlib
+import importlib.abc
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from unet_lib.workspace import CHECKOUT, PROJECT
+
+# Modules whose name differs from the name of the package that holds them.
+_MODULES = {"opencv-python-headless": "cv2"}
+
+# Keras' own settings, so that a keras.json in the user's home changes nothing.
+_KERAS_HOME = Path(__file__).parent / "keras_home"
+
+
+def prepare() -> None:
+    """Make this Python ready for a notebook, whatever its user's settings are.
+
+    TensorFlow becomes quiet and quick, Keras gets this project's settings, figures appear in the
+    notebook, a cell shows its last expression, and what is missing is installed: packages come from
+    the `dependencies` in pyproject.toml. What is installed stays as it is; TensorFlow and Keras are
+    pinned to what is there, so that nothing can replace them.
+
+    Raises:
+        RuntimeError: pip could not install them; the message holds the command.
+    """
+    set_environment()
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        shell.ast_node_interactivity = "last_expr"
+        if hasattr(shell, "kernel"):
+            os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietTensorFlow())
+    missing = [r for r in _dependencies() if importlib.util.find_spec(_module(r)) is None]
+    if missing:
+        _install(missing)
+
+
+def set_environment() -> None:
+    """Set the variables that TensorFlow and Keras read when they are imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD: 1.5 times slower
+    os.environ["KERAS_HOME"] = str(_KERAS_HOME)
+
+
+class _QuietTensorFlow(importlib.abc.MetaPathFinder):
+    """Imports TensorFlow without what its C++ code says: no log level stops that."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: _quietly(execute, module)
+        return spec
+
+
+def _quietly(execute, module) -> None:
+    with _stderr_aside():
+        execute(module)
+
+
+@contextlib.contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Turn the process' stderr, as C++ sees it, into nothing for a while."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def _dependencies() -> list[str]:
+    if not CHECKOUT:  # installed by pip, with all that it needs
+        return []
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+
+
+def _module(requirement: str) -> str:
+    package = re.match(r"[A-Za-z0-9._-]+", requirement).group()
+    return _MODULES.get(package, package)
+
+
+def _install(requirements: list[str]) -> None:
+    pins = {package: installed_version(package) for package in ("tensorflow", "keras")}
+    kept = [f"{package}=={version}\n" for package, version in pins.items() if version]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "constraints.txt")
+        constraints.write_text("".join(kept), "utf-8")
+        command = [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints)]
+        if subprocess.run([*command, *requirements]).returncode:
+            raise RuntimeError(
+                f"could not install {', '.join(requirements)}; is there a network? By hand: "
+                f"{sys.executable} -m pip install {' '.join(map(repr, requirements))}"
+            )
+
+
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,231 @@
+"""Where things are and how they get there whole: project, data, runs, atomic files, locks."""
+
+import contextlib
+import datetime
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two processes apart there
+    fcntl = None
+
+_HOME = Path(__file__).resolve().parents[1]
+CHECKOUT = (_HOME / "notebooks").is_dir() and (_HOME / "pyproject.toml").is_file()
+"""Whether this is the project's own folder, with notebooks, and not a package in site-packages."""
+
+PROJECT = _HOME if CHECKOUT else Path.cwd()
+"""Where relative paths start: the folder of unet_lib and notebooks; installed, the current one."""
+
+
+def workspace() -> Path:
+    """Return the folder that holds `data/` and `runs/`.
+
+    Returns:
+        The path in the environment variable UNET_LOWERED_WORKSPACE (a relative one starts at the
+        project folder), or the project folder.
+    """
+    return resolve(os.environ.get("UNET_LOWERED_WORKSPACE") or PROJECT)
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` unchanged if it can name one folder.
+
+    Args:
+        kind: the parameter's name, for the message.
+        name: letters, digits, ".", "_" and "-", beginning with a letter or digit.
+
+    Raises:
+        ValueError: `name` is empty, holds a separator or would leave its folder.
+    """
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)):
+        raise ValueError(
+            f"{kind} must be one plain folder name (letters, digits, '.', '_', '-'), got {name!r}; "
+            f"use for example {kind}='quick_2'"
+        )
+    return name
+
+
+def data_dir(dataset: str) -> Path:
+    """Return `<workspace>/data/<dataset>`; it may not exist yet."""
+    return workspace() / "data" / check_name("dataset", dataset)
+
+
+def run_dir(run_name: str) -> Path:
+    """Return `<workspace>/runs/<run_name>`; it may not exist yet."""
+    return workspace() / "runs" / check_name("run_name", run_name)
+
+
+def resolve(path: str | Path) -> Path:
+    """Return `path` as an absolute path; a relative one starts at the project folder."""
+    return (PROJECT / Path(path).expanduser()).resolve()
+
+
+def shown(path: str | Path) -> str:
+    """Return `path` for printing: relative to the workspace or project where it lies inside."""
+    path = Path(path).resolve()
+    for base in (workspace(), PROJECT):
+        if path.is_relative_to(base):
+            return path.relative_to(base).as_posix()
+    return path.as_posix()
+
+
+def require_artifact(path: Path, notebook: str) -> Path:
+    """Return `path` if it exists.
+
+    Args:
+        path: a file or folder that an earlier notebook makes.
+        notebook: that notebook's name, such as "04_train".
+
+    Raises:
+        FileNotFoundError: it is not there; the message names the notebook to run.
+    """
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{shown(path)} is not there: notebooks/{notebook}.ipynb makes it; run that one first"
+            " (with the same dataset and run_name)"
+        )
+    return path
+
+
+# Files and folders that appear whole or not at all
+
+
+@contextlib.contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write, which then takes the place of `path`.
+
+    It lies beside `path` under a name that no other process has, on any machine, and ends as
+    `path` does. It is synced to disk before the swap; after an error it is gone and `path` as it
+    was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.chmod(0o666 & ~_umask())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write JSON so that `path` holds the old content or the new one, never half of it."""
+    with replacing_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+@contextlib.contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Give the path of a folder to make; what is there in the end takes the place of `target`.
+
+    A killed run leaves `target` as it was, or for an instant beside itself; the next run tidies up.
+    Other processes that replace a folder beside `target` wait.
+
+    Raises:
+        OSError: `target` cannot be written; the message says what to do.
+    """
+    partial, old = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "old"))
+    try:
+        with alone(target.parent):
+            _tidy(target, old, partial)
+            try:
+                yield partial
+                if partial.exists():
+                    if target.exists():
+                        shutil.move(target, old)  # copies where a layered file system cannot rename
+                    os.rename(partial, target)
+            finally:
+                _tidy(target, old, partial)
+    except OSError as error:
+        raise OSError(
+            f"cannot write {shown(target)}: {error}; make room or get permission, or set"
+            " UNET_LOWERED_WORKSPACE to a folder that has both"
+        ) from error
+
+
+def _tidy(target: Path, old: Path, partial: Path) -> None:
+    """Remove what a build left over; put back a folder that it was about to replace."""
+    if old.exists() and not target.exists():
+        os.rename(old, target)
+    drafts = target.parent.glob(f".{partial.name}-*")  # of phantoms, drawn by a killed run
+    for leftover in (old, partial, *drafts):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+# Locks: they end with the process that holds them, however it ends
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process works on `folder`, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl:
+            with contextlib.suppress(OSError):  # some network disks know no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if fcntl:
+            os.close(handle)
+
+
+_claimed = {}
+
+
+def claim(folder: Path, *, purpose: str = "run") -> None:
+    """Reserve a folder for this process until `release` or its end; again is no harm.
+
+    Args:
+        folder: it is made if need be; a hidden file in it says who has it.
+        purpose: two claims collide only if they have the same one.
+
+    Raises:
+        BlockingIOError: another process has it; the message says which, where and since when.
+    """
+    path = folder.resolve() / f".{purpose}.lock"
+    if path in _claimed or not fcntl:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise BlockingIOError(
+            f"{shown(folder)} is in use by {holder}; wait until it ends, stop it (in JupyterLab:"
+            " shut down its kernel), or choose another run_name"
+        ) from None
+    except OSError:  # some network disks know no locks
+        pass
+    file.truncate(0)
+    now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
+    file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n")
+    file.flush()
+    _claimed[path] = file
+
+
+def release(folder: Path, *, purpose: str = "run") -> None:
+    """Give back what `claim` reserved; without a claim nothing happens."""
+    file = _claimed.pop(folder.resolve() / f".{purpose}.lock", None)
+    if file:
+        file.close()
