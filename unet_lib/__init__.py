@@ -1,7 +1,23 @@
-"""U-Net Lowered: the thin helper that the notebooks share.
+"""U-Net Lowered: the thin helper that the notebooks share, in the order of the data's way.
 
-Import the modules you need (`from unet_lib import images, model`). The package itself loads
-nothing: `import unet_lib` is quick, quiet and free of TensorFlow.
+Flat rooms, which notebooks import:
+
+- `workspace`: project, data and run folders, names, atomic files and folders, locks
+- `bootstrap`: what a fresh kernel needs before anything else
+- `parameters`: every parameter's type, range, choices and remedy
+- `phantom`: synthetic chest X-rays
+- `datasets`: load what notebook 01 made
+- `pixels`, `batches`, `augmentation`: picture to model size, arrays and `tf.data`, random changes
+- `architecture`: the functions of notebook 03, and `build_unet`
+- `losses`, `metrics`, `calibration`: in Keras; in NumPy for each image; of probabilities
+- `runs`, `training`: the record of a run; compile and callbacks
+- `prediction`: a trained model on pictures in memory
+- `experiments`: many small trainings, remembered in a table
+- `plotting`: figures that more than one notebook shows
+
+Wings around them: `intake` (other people's data) and `series` (running notebooks).
+
+The package itself loads nothing: `import unet_lib` is quick, quiet and free of TensorFlow.
 """
 
 __version__ = "0.1.0"

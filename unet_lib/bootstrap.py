@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.abc
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -56,19 +57,16 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
     """Imports TensorFlow without what its C++ code says: no log level stops that."""
 
     def find_spec(self, name, path=None, target=None):
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        spec = importlib.machinery.PathFinder.find_spec(name) if name == "tensorflow" else None
         if spec and spec.loader:
             execute = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _quietly(execute, module)
+
+            def execute_quietly(module):
+                with _stderr_aside():
+                    execute(module)
+
+            spec.loader.exec_module = execute_quietly
         return spec
-
-
-def _quietly(execute, module) -> None:
-    with _stderr_aside():
-        execute(module)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
-"""Train one recipe, score it, and remember the result: what notebooks 06 and 07 compare."""
+"""Train one recipe, score it, and remember the result: what notebooks 07 and 08 compare."""
 
 import csv
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,39 +9,21 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unet_lib import dataset, images, metrics, model, training
+from unet_lib import architecture, batches, metrics, prediction, training, workspace
+from unet_lib.augmentation import Augmentation
 
-#: The settings of the README that started the series, but for the number of epochs.
-SEED = {
-    "image_size": 512, "width": 16, "head": "seed", "normalization": "none",
+#: The settings of the original, but for the number of epochs.
+ORIGINAL = {
+    "image_size": 512, "width": 16, "head": "original", "normalization": "none",
     "standardize": False, "dropout": 0.5, "loss": "bce", "learning_rate": 1e-4,
-    "schedule": "constant", "augment": "none", "strength": 1.0, "batch_size": 10,
+    "schedule": "constant", "augment": "none", "augmentation_strength": 1.0, "batch_size": 10,
 }  # fmt: skip
 
-#: What notebook 06 arrives at.
-BEST = SEED | {
+#: What notebook 07 arrives at.
+BEST = ORIGINAL | {
     "head": "direct", "normalization": "batch", "loss": "bce_dice", "learning_rate": 2e-3,
     "schedule": "cosine", "augment": "both",
 }  # fmt: skip
-
-
-def read_pairs(folder: Path, ids: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Read pairs at their own size.
-
-    Args:
-        folder: a data set made by notebook 01.
-        ids: the pairs wanted, in this order.
-
-    Returns:
-        For each pair the image, (H, W) uint8 in [0, 255], and the mask, (H, W) uint8 in {0, 1}.
-    """
-    return [
-        (
-            dataset.read_image(folder / "train" / "images" / f"{name}.png"),
-            dataset.read_mask(folder / "train" / "masks" / f"{name}.png"),
-        )
-        for name in ids
-    ]
 
 
 def train(
@@ -58,9 +39,9 @@ def train(
     Args:
         arrays: images (N, S, S) uint8 in [0, 255] and masks (N, S, S) in [0, 1], S being the
             recipe's image_size.
-        recipe: settings by name, all those of `SEED`; "augment" is "none", "geometry",
-            "intensity" or "both", "strength" its factor.
-        epochs: passes over the arrays.
+        recipe: settings by name, all those of `ORIGINAL`; "augment" is "none", "geometry",
+            "intensity" or "both", "augmentation_strength" its factor.
+        epochs: how often all pairs are seen.
         seed: of weights, order, dropout and augmentation.
         start: take over the weights of this model, whatever its image size.
 
@@ -70,63 +51,53 @@ def train(
     """
     keras.utils.set_random_seed(seed)
     names = ("width", "head", "normalization", "standardize", "dropout")
-    unet = model.build_unet(recipe["image_size"], **{name: recipe[name] for name in names})
+    unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in names})
     if start is not None:
         unet.set_weights(start.get_weights())
-    steps = images.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
-    rate = recipe["learning_rate"]
-    if recipe["schedule"] == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=epochs * steps)
-    unet.compile(keras.optimizers.Adam(rate), metrics.LOSSES[recipe["loss"]])
+    steps = batches.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
+    training.compile_unet(
+        unet, loss=recipe["loss"], learning_rate=recipe["learning_rate"],
+        schedule=recipe["schedule"], total_steps=epochs * steps, metrics=False,
+    )  # fmt: skip
     kind = recipe["augment"]
-    batches = images.training_batches(
+    strength = recipe["augmentation_strength"]
+    stream = batches.training_batches(
         *arrays, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
-        augment=None if kind == "none" else images.Augmentation(kind, strength=recipe["strength"]),
+        augment=None if kind == "none" else Augmentation(kind, strength=strength),
     )  # fmt: skip
     started = time.process_time()
     unet.fit(
-        batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
+        stream, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
         callbacks=[training.SeedDropout(seed), training.StopOnNaN()],
     )  # fmt: skip
     return unet, time.process_time() - started
 
 
-def predict(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-    """Return the probability of lung for each image, (H, W) float32 in [0, 1], at its own size.
+def score(
+    unet: keras.Model, pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, outlines: bool = False
+) -> dict[str, float]:
+    """Return the mean of some measures over pairs, at a threshold of 0.5 and at their own size.
 
     Args:
         unet: any model from `build_unet`.
-        pairs: from `read_pairs`.
+        pairs: image and mask each, as `datasets.read_pairs` gives them one by one.
+        outlines: measure hd95 too, as a share of the image's width; it takes longer.
+
+    Returns:
+        dice, accuracy, and perhaps hd95.
     """
-    size = unet.input_shape[1]
-    small = images.to_float([images.resize_image(image, size) for image, _ in pairs])
-    probabilities = unet.predict(small, batch_size=8, verbose=0)
-    shapes = [image.shape for image, _ in pairs]
-    return [
-        images.resize_probability(probability, shape)
-        for probability, shape in zip(probabilities, shapes, strict=True)
-    ]
-
-
-def score(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Return dice, accuracy and hd95 at a threshold of 0.5, each the mean over the pairs.
-
-    Args:
-        unet: any model from `build_unet`.
-        pairs: from `read_pairs`. Scored at their own size; hd95 is a share of the image's width.
-    """
+    kept, again = itertools.tee(pairs)  # a batch apart at most
     rows = []
-    for (_, mask), probability in zip(pairs, predict(unet, pairs), strict=True):
-        pixels = metrics.score(mask, probability >= 0.5)
-        outline = metrics.surface_score(mask, probability >= 0.5, tolerance=0)
-        rows.append((pixels["dice"], pixels["accuracy"], outline["hd95"] / mask.shape[1]))
-    return dict(zip(("dice", "accuracy", "hd95"), map(float, np.mean(rows, axis=0)), strict=True))
-
-
-def mean_dice(unet: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the mean Dice at a threshold of 0.5; arguments as for `score`, which takes longer."""
-    found = zip(pairs, predict(unet, pairs), strict=True)
-    return float(np.mean([metrics.dice(mask, p >= 0.5) for (_, mask), p in found]))
+    for (_, mask), probability in zip(
+        kept, prediction.predict_all(unet, (image for image, _ in again)), strict=True
+    ):
+        row = metrics.score(mask, probability >= 0.5)
+        if outlines:
+            surface = metrics.surface_score(mask, probability >= 0.5, tolerance=0)
+            row["hd95"] = surface["hd95"] / mask.shape[1]
+        rows.append(row)
+    names = ("dice", "accuracy", "hd95") if outlines else ("dice", "accuracy")
+    return {name: float(np.mean([row[name] for row in rows])) for name in names}
 
 
 def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
@@ -147,13 +118,11 @@ def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
         if all(str(row[name]) == str(_number(str(value))) for name, value in key.items()):
             return row
     rows.append({**key, **measure()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
+    with workspace.replacing_file(path) as partial:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
     return rows[-1]
 
 

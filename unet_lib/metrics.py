@@ -1,14 +1,12 @@
-"""How good is a mask? Measures per image in NumPy, and the loss and metric that Keras trains with.
+"""How good is a mask? Measures per image, in NumPy.
 
 Stated once for all: where truth and prediction are both empty, they agree: Dice, IoU, precision,
 recall and surface Dice are 1, distances are 0. Where only one of them is empty, all is missed: the
 shares are 0, and distances are the image's diagonal, so that means stay defined.
 """
 
-import keras
 import numpy as np
-from keras import ops
-from scipy import ndimage, optimize, special, stats
+from scipy import ndimage, stats
 
 MEASURES = ("dice", "iou", "precision", "recall", "accuracy")
 
@@ -155,71 +153,6 @@ def surface_score(
     }
 
 
-def reliability(masks: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> dict:
-    """Compare what a model says with how often it is right, over pixels.
-
-    Args:
-        masks: any shape, bool or {0, 1}, the truth.
-        probabilities: the same shape, float in [0, 1], of lung.
-        bins: number of equally wide bins of probability.
-
-    Returns:
-        said: (bins,) float, mean probability in each bin; found: (bins,) float, share of lung;
-        share: (bins,) float, share of all pixels, summing to 1; `said` and `found` are NaN in an
-        empty bin. error: the expected calibration error, the mean of |said - found| over pixels.
-
-    Source:
-        Guo et al., arXiv:1706.04599, who bin the confidence of the predicted class; here it is the
-        probability of lung, so that both ends are seen.
-    """
-    masks, probabilities = np.ravel(masks), np.ravel(probabilities)
-    index = np.minimum((probabilities * bins).astype(int), bins - 1)
-    count = np.bincount(index, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        said = np.bincount(index, probabilities, minlength=bins) / count
-        found = np.bincount(index, masks, minlength=bins) / count
-    share = count / count.sum()
-    error = float(np.nansum(share * np.abs(said - found)))
-    return {"said": said, "found": found, "share": share, "error": error}
-
-
-def cool(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide the logits of probabilities by a temperature.
-
-    Args:
-        probabilities: any shape, float in [0, 1].
-        temperature: above 1 makes them less sure, below 1 surer; 0.5 stays 0.5 at any.
-
-    Returns:
-        The same shape, float64 in (0, 1).
-    """
-    logits = special.logit(np.clip(np.asarray(probabilities, float), 1e-7, 1 - 1e-7))
-    return special.expit(logits / temperature)
-
-
-def fit_temperature(masks: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the temperature at which the cross-entropy is lowest, between 0.05 and 20.
-
-    Args:
-        masks: any shape, bool or {0, 1}, the truth of images that the model was not trained on.
-        probabilities: the same shape, float in [0, 1].
-
-    Returns:
-        A temperature for `cool`.
-
-    Source:
-        Guo et al., arXiv:1706.04599.
-    """
-    sign = 1 - 2 * np.ravel(masks).astype(float)  # the loss of a pixel is log(1 + exp(sign logit))
-    logits = special.logit(np.clip(np.ravel(probabilities).astype(float), 1e-7, 1 - 1e-7))
-
-    def entropy(log_temperature: float) -> float:
-        return float(np.logaddexp(0, sign * logits / np.exp(log_temperature)).mean())
-
-    found = optimize.minimize_scalar(entropy, bounds=np.log([0.05, 20]), method="bounded")
-    return float(np.exp(found.x))
-
-
 def summarize(values: list[float], *, seed: int = 0) -> dict[str, float]:
     """Summarize one measure over images.
 
@@ -249,51 +182,3 @@ def summarize(values: list[float], *, seed: int = 0) -> dict[str, float]:
         "high": float(high),
         "n": len(values),
     }
-
-
-@keras.saving.register_keras_serializable("unet_lowered")
-def bce_dice(mask, probability):
-    """Return binary cross-entropy plus soft Dice loss, for each image.
-
-    Args:
-        mask: (N, H, W, 1) float in {0, 1}.
-        probability: (N, H, W, 1) float in [0, 1].
-
-    Returns:
-        (N,) float. The Dice part is computed for each image and then averaged, not pooled over the
-        batch as `keras.losses.Dice` does by default.
-    """
-    entropy = keras.losses.binary_crossentropy(mask, probability)
-    return ops.mean(entropy, axis=(1, 2)) + soft_dice(mask, probability)
-
-
-@keras.saving.register_keras_serializable("unet_lowered")
-def batch_dice(mask, probability):
-    """Return the Dice of the mask thresholded at 0.5, for each image: a Keras metric.
-
-    Args:
-        mask: (N, H, W, 1) float in {0, 1}.
-        probability: (N, H, W, 1) float in [0, 1].
-
-    Returns:
-        (N,) float in [0, 1], equal to `dice` image by image.
-    """
-    mask = ops.cast(mask, "float32")
-    prediction = ops.cast(probability >= 0.5, "float32")
-    overlap = ops.sum(mask * prediction, axis=(1, 2, 3))
-    areas = ops.sum(mask, axis=(1, 2, 3)) + ops.sum(prediction, axis=(1, 2, 3))
-    return ops.where(areas > 0, 2 * overlap / ops.maximum(areas, 1), 1.0)
-
-
-@keras.saving.register_keras_serializable("unet_lowered")
-def soft_dice(mask, probability):
-    """Return the soft Dice loss alone, for each image; arguments and result as for `bce_dice`."""
-    return keras.losses.dice(mask, probability, axis=(1, 2, 3))
-
-
-LOSSES = {
-    "bce": "binary_crossentropy",
-    "bce_dice": bce_dice,
-    "dice": soft_dice,
-    "focal": "binary_focal_crossentropy",
-}

@@ -1,0 +1,132 @@
+"""Load what notebook 01 made: the manifest, images and masks, all of them plain 8-bit grey PNG."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unet_lib import workspace
+
+
+def load_manifest(folder: str | Path) -> dict:
+    """Return the manifest of the data set in `folder`.
+
+    Raises:
+        FileNotFoundError: there is no data set, or not a whole one; notebook 01 makes it.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        whole = manifest["format"] == 1 and manifest["data_sha256"] == data_hash(manifest)
+        whole = whole and all((folder / name).is_file() for name in files(manifest))
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise FileNotFoundError(
+            f"{workspace.shown(folder)} holds no complete data set (a manifest.json and the files"
+            " it names): notebooks/01_restructure_dataset.ipynb makes it; run that one first"
+        )
+    return manifest
+
+
+def require(
+    manifest: dict, *, source: str, phantoms: int, val_fraction: float, split_seed: int, split: str
+) -> None:
+    """Refuse a data set that was made in another way than is asked for here.
+
+    Args:
+        manifest: from `load_manifest`.
+        source: parameter of notebook 01, as all that follow.
+        phantoms: see `source_name`.
+        val_fraction: share of the validation set.
+        split_seed: random seed of the split.
+        split: rule of the split.
+
+    Raises:
+        ValueError: one differs; the message says which, and how to get the data set asked for.
+    """
+    asked = {"source": source_name(source, phantoms=phantoms), "val_fraction": val_fraction}
+    asked |= {"split_seed": split_seed, "split_rule": split}
+    differ = {name: value for name, value in asked.items() if manifest.get(name) != value}
+    if differ:
+        pairs = [f"{k} was {manifest.get(k)!r}, here it is {v!r}" for k, v in differ.items()]
+        raise ValueError(
+            f"the data set {manifest['dataset']!r} was made differently: {'; '.join(pairs)}."
+            " Set the same here, or run notebooks/01_restructure_dataset.ipynb with these values;"
+            " another dataset name keeps both"
+        )
+
+
+def source_name(source: str | Path, *, phantoms: int = 120) -> str:
+    """Return the parameter `source` as a manifest keeps it.
+
+    Args:
+        source: "phantom", "kaggle", "kaggle:owner/name" or a folder.
+        phantoms: how many, where they are the source.
+    """
+    if source == "phantom":
+        return f"phantom ({phantoms} pairs)"
+    named = str(source).partition(":")[0] == "kaggle"
+    return source if named else workspace.shown(workspace.resolve(source))
+
+
+def data_hash(manifest: dict) -> str:
+    """Return the SHA-256 of what a training depends on: pixels of all pairs, split, test images."""
+    parts = [manifest["split"], manifest["test"], manifest["items"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def files(manifest: dict) -> list[str]:
+    """Return the paths of all PNG files that a data set must hold, relative to its folder."""
+    pairs = [i for part in manifest["split"].values() for i in part]
+    trained = [f"train/{kind}/{i}.png" for kind in ("images", "masks") for i in pairs]
+    return trained + [f"test/{i}.png" for i in manifest["test"]]
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image of a data set as (H, W) uint8 grey in [0, 255].
+
+    Raises:
+        ValueError: the file is empty, cut off, damaged or no picture.
+    """
+    data = Path(path).read_bytes()
+    pixels = None
+    if data and (data[:4] != b"\x89PNG" or b"IEND" in data[-12:]):  # OpenCV fills a cut PNG up
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise ValueError(
+            f"{workspace.shown(path)} cannot be read: {len(data)} bytes, cut off or no picture;"
+            " notebooks/01_restructure_dataset.ipynb makes it anew"
+        )
+    return pixels
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a mask of a data set, a file of 0 and 255, as (H, W) uint8 in {0, 1}.
+
+    Raises:
+        ValueError: as `read_image`.
+    """
+    return (read_image(path) >= 128).astype(np.uint8)
+
+
+def read_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read one training or validation pair at its own size.
+
+    Args:
+        folder: a data set made by notebook 01.
+        name: the pair's id.
+
+    Returns:
+        The image, (H, W) uint8 in [0, 255], and the mask, (H, W) uint8 in {0, 1}.
+    """
+    image, mask = (folder / "train" / kind / f"{name}.png" for kind in ("images", "masks"))
+    return read_image(image), read_mask(mask)
+
+
+def read_pairs(folder: Path, ids: Iterable[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give the pairs of `ids` in this order, one in memory at a time; see `read_pair`."""
+    return (read_pair(folder, name) for name in ids)

@@ -1,0 +1,222 @@
+"""The record of a run on disk: open, resume, close, load."""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from unet_lib import bootstrap, workspace
+
+CHECKPOINTS = "checkpoints"
+COLUMNS = ("epoch", "loss", "accuracy", "dice", "val_loss", "val_accuracy", "val_dice")
+COLUMNS += ("learning_rate", "seconds")
+
+# What a training or an evaluation would write over.
+_MADE = ("best.keras", "last.keras", "history.csv", "metrics.json", "predictions", CHECKPOINTS)
+
+
+def open_run(folder: Path, *, parameters: dict, data_sha256: str) -> int:
+    """Begin a run, or take up one that was interrupted; until `close_run` it is this process'.
+
+    Args:
+        folder: the run's folder; it is made if need be.
+        parameters: everything that the result depends on, as JSON can hold it.
+        data_sha256: the data set's hash from its manifest.
+
+    Returns:
+        The number of epochs already finished: 0 for a new run.
+
+    Raises:
+        ValueError: a run of this name exists that had other parameters or other data.
+        BlockingIOError: another process has this run; the message says which.
+    """
+    workspace.claim(folder, purpose="training")
+    record = read_record(folder)
+    wanted = {"status": "running", "parameters": parameters, "data_sha256": data_sha256}
+    if record:
+        _refuse_other(folder, record, wanted)
+    if record is None or record["parameters"] != parameters:
+        (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        if record:  # more epochs: what was the end is a checkpoint now
+            newest = checkpoints(folder)[:1]
+            for epoch, path in newest:
+                os.replace(path, folder / CHECKPOINTS / f"epoch-{epoch:05d}.keras")
+        workspace.write_json(folder / "run.json", {**wanted, **environment()})
+    return finished_epochs(folder)
+
+
+def read_record(folder: Path) -> dict | None:
+    """Return run.json as it is, or None where no run has begun.
+
+    Raises:
+        ValueError: run.json is missing or damaged beside models that it should describe.
+    """
+    path = folder / "run.json"
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        record = json.loads(path.read_text("utf-8"))
+        if {"status", "parameters", "data_sha256"} <= set(record):
+            return record
+    if found := [name for name in _MADE if (folder / name).exists()]:
+        raise ValueError(
+            f"{workspace.shown(folder)} holds {', '.join(found)} but no readable run.json, so it"
+            " cannot be known how they came about; choose another run_name, or remove them"
+        )
+    if path.exists():
+        print(f"{workspace.shown(path)} was empty or damaged; it is made anew", flush=True)
+    return None
+
+
+def _refuse_other(folder: Path, record: dict, wanted: dict) -> None:
+    """Refuse changed settings; more epochs are fine where the learning rate is constant."""
+    had = {**record["parameters"], "data_sha256": record["data_sha256"]}
+    want = {**wanted["parameters"], "data_sha256": wanted["data_sha256"]}
+    changed = [k for k in {**had, **want} if had.get(k) != want.get(k)]
+    if not changed:
+        return
+    why = ""
+    if changed == ["epochs"] and want["epochs"] > had["epochs"]:
+        if had.get("schedule") == "constant":
+            return
+        why = (
+            " More epochs can be added only where schedule is 'constant': under"
+            f" {had.get('schedule')!r} the rate of each step follows from their number."
+        )
+    pairs = "; ".join(f"{k} was {had.get(k)!r}, now {want.get(k)!r}" for k in changed)
+    raise ValueError(
+        f"run {folder.name!r} was started differently: {pairs}.{why} Choose another run_name, "
+        f"or delete {workspace.shown(folder)} to start again"
+    )
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Return what a run can go on from, the newest first: finished epochs and file of each."""
+    history = read_history(folder)
+    found = [(int(p.stem.split("-")[1]), p) for p in folder.glob(f"{CHECKPOINTS}/epoch-*.keras")]
+    if (folder / "last.keras").exists():
+        found.append((len(history["epoch"]), folder / "last.keras"))
+    if (folder / "best.keras").exists() and history["epoch"]:
+        found.append((best_epoch(history), folder / "best.keras"))
+    return sorted(found, key=lambda item: (item[0], item[1].name != "best.keras"), reverse=True)
+
+
+def finished_epochs(folder: Path) -> int:
+    """Return the number of finished epochs that a run can resume from, if no file is damaged."""
+    return max((epoch for epoch, _ in checkpoints(folder)), default=0)
+
+
+def best_epoch(history: dict[str, list[float]]) -> int:
+    """Return the epoch of the lowest validation loss, counted from 1; NaN is never the lowest."""
+    losses = [value if math.isfinite(value) else math.inf for value in history["val_loss"]]
+    return 1 + losses.index(min(losses))
+
+
+def close_run(folder: Path, **results) -> dict:
+    """Mark a run as finished.
+
+    Args:
+        folder: the run's folder, with last.keras and best.keras in it.
+        **results: what else run.json shall hold.
+
+    Returns:
+        The whole record, as written to run.json. `seconds` is the training time of all epochs.
+    """
+    history, record = read_history(folder), read_record(folder)
+    record |= {"status": "finished", "epochs": len(history["epoch"])}
+    record |= {"best_epoch": best_epoch(history), "seconds": round(sum(history["seconds"]), 1)}
+    workspace.write_json(folder / "run.json", record | results)
+    workspace.release(folder, purpose="training")
+    return record | results
+
+
+def load_run(folder: Path) -> dict:
+    """Return the record of a finished run.
+
+    Raises:
+        FileNotFoundError: there is no such run, or it has not finished; the message says which.
+    """
+    workspace.require_artifact(folder / "run.json", "04_train")
+    record = read_record(folder)
+    if record is None or record["status"] != "finished":
+        planned = record["parameters"]["epochs"] if record else "?"
+        raise FileNotFoundError(
+            f"run {folder.name!r} has not finished ({finished_epochs(folder)} of {planned} epochs);"
+            " run notebooks/04_train.ipynb again with the same parameters: it resumes"
+        )
+    return record
+
+
+def require_same_data(record: dict, data_sha256: str) -> None:
+    """Refuse to evaluate a run on a data set that has changed since.
+
+    Args:
+        record: from `load_run`.
+        data_sha256: the hash in the data set's manifest.
+
+    Raises:
+        ValueError: the hashes differ.
+    """
+    if record["data_sha256"] != data_sha256:
+        raise ValueError(
+            f"the data set {record['parameters']['dataset']!r} has changed since this run was "
+            f"trained (hash {record['data_sha256'][:12]} then, {data_sha256[:12]} now), so its "
+            "split may differ; train again under a new run_name"
+        )
+
+
+def environment() -> dict:
+    """Return versions, commit and hardware, for the record."""
+    packages = ("keras", "tensorflow", "numpy", "opencv-python-headless")
+    versions = {name: bootstrap.installed_version(name) for name in packages}
+    keras = sys.modules.get("keras")  # this room reads and writes; it loads no Keras
+    devices = keras.distribution.list_devices() if keras else []
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "backend": keras.backend.backend() if keras else None,
+        "commit": _commit(),
+        "hardware": {"cpu": _processor(), "cores": os.cpu_count(), "devices": devices},
+    }
+
+
+def _commit() -> str | None:
+    git = ["git", "-C", str(workspace.PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # fetched without git
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def read_history(folder: Path) -> dict[str, list[float]]:
+    """Read history.csv, up to the first damaged row.
+
+    Returns:
+        One list per column, one number per finished epoch; "epoch" counts from 1. Empty lists where
+        there is no file yet.
+    """
+    path = folder / "history.csv"
+    rows = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
+    values = [[float(value) for value in row] for row in rows]
+    return {name: [row[k] for row in values] for k, name in enumerate(COLUMNS)}
+
+
+def write_history(folder: Path, history: dict[str, list[float]]) -> None:
+    """Write history.csv: a row for each epoch."""
+    with workspace.replacing_file(folder / "history.csv") as partial:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(zip(*(history[name] for name in COLUMNS), strict=True))
