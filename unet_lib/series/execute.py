@@ -120,6 +120,9 @@ def execute(notebook: Path, target: Path, parameters: dict[str, object]) -> None
                 f"{notebook.stem}, cell {progress.cell!r}: {_reason(error, kernels)}\n"
                 f"what ran until then is in {failed}"
             ) from error
+        finally:
+            for kernel in kernels:
+                shutil.rmtree(kernel.own_folder, ignore_errors=True)
         done.metadata.papermill.output_path = str(target)
         nbformat.write(done, partial)
     failed.unlink(missing_ok=True)
