@@ -10,14 +10,33 @@ import pytest
 
 from unet_lib import workspace
 
-MODULES = sorted((workspace.PROJECT / "unet_lib").glob("*.py"))
-MAY_IMPORT = {  # inside unet_lib
-    "__init__": set(), "phantom": set(), "model": set(), "metrics": set(),
-    "dataset": {"workspace", "phantom"}, "images": {"workspace", "dataset"}, "plotting": set(),
-    "training": {"workspace", "bootstrap", "model", "metrics", "images"}, "series": {"workspace"}, "workspace": set(), "bootstrap": {"workspace"},
-    "experiments": {"dataset", "images", "metrics", "model", "training"},
-    "__main__": {"series"},
+PACKAGE = workspace.PROJECT / "unet_lib"
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
+LOW = {"workspace"}
+MAY_IMPORT = {  # inside unet_lib; arrows run downward only
+    "workspace": set(), "bootstrap": {"workspace"}, "parameters": {"workspace"}, "phantom": set(),
+    "intake.formats": LOW, "intake.masks": {"intake.formats"}, "intake.tree": LOW,
+    "intake.audit": {"intake.formats", "intake.masks", "intake.tree"}, "intake.splits": set(),
+    "intake.sources": {"phantom", "workspace", "intake.tree"},
+    "intake.prepare": LOW | {"datasets", "intake.formats", "intake.masks", "intake.tree",
+                             "intake.audit", "intake.splits", "intake.sources"},
+    "datasets": LOW, "pixels": set(), "batches": LOW | {"datasets", "pixels", "augmentation"},
+    "augmentation": set(), "architecture": {"parameters"}, "losses": set(), "metrics": set(),
+    "calibration": set(), "runs": {"workspace", "bootstrap"},
+    "training": {"workspace", "losses", "runs"}, "prediction": {"workspace", "losses", "pixels"},
+    "experiments": LOW | {"architecture", "augmentation", "batches", "metrics", "prediction",
+                          "training"},
+    "plotting": set(), "series.plan": {"workspace", "parameters"},
+    "series.execute": {"workspace", "bootstrap", "series.plan", "series.report"},
+    "series.report": {"workspace"},
+    "__main__": {"workspace", "series.plan", "series.execute", "series.report"},
 }
+TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
+
+
+def room(path):
+    """Return a room's name, such as "intake.tree"."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def test_ruff():
@@ -39,13 +58,48 @@ def imported(path):
     return names
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def own_imports(path):
+    """Return the rooms that a file imports."""
+    known = {room(p) for p in MODULES}
+    parts = [name.split(".")[1:] for name in imported(path) if name.startswith("unet_lib.")]
+    return {".".join(p[:n]) for p in parts for n in (1, 2) if ".".join(p[:n]) in known}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=room)
 def test_imports_run_downward_only(path):
-    names = imported(path)
-    own = {name.split(".")[1] for name in names if name.startswith("unet_lib.")}
-    assert own <= MAY_IMPORT[path.stem]
-    tensorflow = any(name.split(".")[0] == "tensorflow" for name in names)
-    assert not tensorflow or path.stem == "images"  # Keras alone elsewhere: other backends work
+    assert own_imports(path) <= MAY_IMPORT[room(path)]
+    tensorflow = any(name.split(".")[0] == "tensorflow" for name in imported(path))
+    assert not tensorflow or room(path) in TENSORFLOW
+
+
+def test_no_circle():
+    """A room can be imported before all that may import it."""
+    left = {name: set(below) for name, below in MAY_IMPORT.items()}
+    while ready := {name for name, below in left.items() if not below & set(left)}:
+        left = {name: below for name, below in left.items() if name not in ready}
+    assert left == {}
+
+
+def code_lines(path):
+    """Count the lines of code of a file: no blank line, comment or docstring."""
+    text, told = path.read_text("utf-8"), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+            if ast.get_docstring(node) is not None:
+                told |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    rows = enumerate(text.splitlines(), 1)
+    return len([n for n, line in rows if n not in told and line.strip(" #") and
+                not line.lstrip().startswith("#")])
+
+
+def test_rooms_are_small():
+    sizes = {room(path): code_lines(path) for path in MODULES}
+    assert {name: n for name, n in sizes.items() if n > 200} == {"phantom": sizes["phantom"]}
+
+
+def test_no_room_bears_the_name_of_a_learners_variable():
+    taken = {"image", "images", "mask", "model", "dataset", "data", "prediction_", "masks_"}
+    assert not taken & {room(path) for path in MODULES}
 
 
 def test_functions_are_short():
@@ -55,7 +109,7 @@ def test_functions_are_short():
             if isinstance(node, ast.FunctionDef):
                 text = ast.get_source_segment(path.read_text(), node).replace(
                     ast.get_docstring(node, clean=False) or "", "")
-                lengths[f"{path.stem}.{node.name}"] = len(
+                lengths[f"{room(path)}.{node.name}"] = len(
                     [line for line in text.splitlines() if re.search(r"\w", line)])
     assert {name: n for name, n in lengths.items() if n > 40} == {}
     assert statistics.median(lengths.values()) <= 10
@@ -63,7 +117,7 @@ def test_functions_are_short():
 
 def test_import_is_light_and_silent():
     code = (
-        "import sys, unet_lib\nfrom unet_lib import dataset, workspace, phantom, series\n"
+        "import sys, unet_lib\nfrom unet_lib import datasets, phantom, workspace\nfrom unet_lib.intake import prepare\nfrom unet_lib.series import plan\n"
         "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=workspace.PROJECT, capture_output=True)

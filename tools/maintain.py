@@ -18,7 +18,8 @@ from PIL import Image
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 RESULT = "gallery-validation", "05_result.png"  # the cell whose figure the README shows
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+# What Jupyter itself writes when it saves, so that opening a notebook changes nothing.
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def execute_all(folder: Path) -> None:
@@ -34,7 +35,7 @@ def execute_all(folder: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix="unet-lowered-") as workspace:
         os.environ["UNET_LOWERED_WORKSPACE"] = workspace
-        for path in sorted(folder.glob("[0-9]*.ipynb")):
+        for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
             print(path.name, flush=True)
             notebook = nbformat.read(path, 4)
             NotebookClient(
@@ -64,7 +65,8 @@ def picture(cell) -> bytes:
 
 def tidy(notebook) -> None:
     """Remove from an executed notebook what nbval ignores and what differs between machines."""
-    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    language = notebook.metadata.get("language_info", {"name": "python"})  # told by the kernel
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": language}
     for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
         if cell.cell_type == "code":

@@ -1,0 +1,113 @@
+"""The functions that a reader writes in the notebooks, lifted out and checked with many inputs."""
+
+import ast
+
+import cv2
+import keras
+import nbformat
+import numpy as np
+import pytest
+from scipy import signal
+from unet_lib import datasets, metrics, phantom, pixels, workspace
+from unet_lib.intake import prepare
+
+
+def lift(notebook: str, *names: str, **known) -> dict:
+    """Return functions of a notebook by name; `known` is what else they use."""
+    (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
+    space = {"np": np, "cv2": cv2, "keras": keras, "metrics": metrics, "pixels": pixels, **known}
+    wanted = set(names)
+    for cell in nbformat.read(path, 4).cells:
+        for node in ast.parse(cell.source).body if cell.cell_type == "code" else ():
+            if isinstance(node, ast.FunctionDef) and node.name in wanted:
+                exec(compile(ast.Module([node], []), path.name, "exec"), space)
+                wanted.discard(node.name)
+    assert not wanted, f"{path.name} defines no {wanted}"
+    return space
+
+
+def masks(count=50):
+    """Pairs of masks, (9, 11) of 0 and 1, some of them empty or full."""
+    rng = np.random.default_rng(0)
+    shares = rng.choice([0, 0.02, 0.3, 0.7, 1], (count, 2))
+    return [[(rng.random((9, 11)) < share).astype(int) for share in both] for both in shares]
+
+
+def test_dice_of_notebook_02_is_the_librarys():
+    dice = lift("02", "dice")["dice"]
+    for truth, guess in masks():
+        assert dice(truth, guess) == pytest.approx(metrics.dice(truth, guess))
+
+
+def test_mean_dice_of_notebook_02_is_the_mean_of_each():
+    mean_dice = lift("02", "mean_dice")["mean_dice"]
+    pairs = [(truth, guess) for truth, guess in masks() if truth.any()]
+    truths, guesses = (np.array(part) for part in zip(*pairs, strict=True))
+    expected = np.mean([metrics.dice(*pair) for pair in pairs])
+    assert mean_dice(truths, guesses) == pytest.approx(expected)
+
+
+def test_load_pairs_of_notebook_02_reads_what_the_library_reads(tmp_path):
+    phantom.write_primary_tree(tmp_path / "source", train=4, test=0, seed=2)
+    split = prepare.restructure(tmp_path / "source", tmp_path / "data", val_fraction=0.5)["split"]
+    found = lift("02", "read_pair", "load_pairs", datasets=datasets)["load_pairs"]
+    images, truths = found(tmp_path / "data", split["train"], 32)
+    pairs = datasets.read_pairs(tmp_path / "data", split["train"])
+    for image, truth, (large, mask) in zip(images, truths, pairs, strict=True):
+        assert np.array_equal(image, pixels.resize_image(large, 32))
+        assert np.array_equal(truth, pixels.resize_mask(mask, 32))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5])
+def test_convolution_of_notebook_03_is_scipys_correlation(side):
+    convolve = lift("03", "convolve_by_hand")["convolve_by_hand"]
+    rng = np.random.default_rng(side)
+    image, kernel = rng.normal(size=(7, 10)), rng.normal(size=(side, side))
+    full = signal.correlate2d(image, kernel, mode="full")
+    start = side // 2  # Keras puts the odd zero of an even kernel at the right and the bottom
+    expected = full[start : start + 7, start : start + 10]
+    assert np.allclose(convolve(image, kernel), expected)
+
+
+def test_pooling_of_notebook_03_is_keras():
+    pool = lift("03", "pool")["pool"]
+    image = np.random.default_rng(0).random((8, 12), dtype=np.float32)
+    assert np.array_equal(pool(image), keras.layers.MaxPooling2D()(image[None, ..., None])[0, ..., 0])
+
+
+def test_distances_of_notebook_06_are_the_librarys():
+    distances = lift("06", "distances")["distances"]
+    for truth, guess in masks():
+        if truth.any() and guess.any():
+            there, back = metrics.surface_distances(truth, guess)
+            assert np.allclose(sorted(distances(truth, guess)), sorted(there))
+            assert np.allclose(sorted(distances(guess, truth)), sorted(back))
+
+
+def test_dice_of_an_accuracy_in_notebook_07():
+    """Where as many pixels are missed as invented, the formula is exact."""
+    dice_of = lift("07", "dice_of")["dice_of"]
+    for shift in range(1, 4):
+        truth = np.zeros((10, 20), int)
+        truth[2:8, 4:12] = 1
+        guess = np.roll(truth, shift, axis=1)
+        found = dice_of(metrics.accuracy(truth, guess), truth.mean())
+        assert found == pytest.approx(metrics.dice(truth, guess))
+    assert dice_of(0.95, 0.01) == 0
+
+
+def test_frame_of_notebook_07_keeps_a_pairs_shape_and_shrinks_it():
+    framed = lift("07", "framed")["framed"]
+    for shape in ((64, 48), (101, 77)):
+        image = np.full(shape, 200, np.uint8)
+        found = framed(image)
+        assert found.shape == shape and found[0, 0] == found[-1, -1] == 0
+        assert found[shape[0] // 2, shape[1] // 2] == 200
+        assert np.mean(found > 0) == pytest.approx(0.75**2, abs=0.03)
+
+
+def test_macs_of_notebook_08_agree_with_the_published_13_74_gmac():
+    from unet_lib import architecture
+
+    macs = lift("08", "macs")["macs"]
+    assert macs(architecture.build_unet(512)) / 1e9 == pytest.approx(13.74, abs=0.01)

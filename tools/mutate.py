@@ -1,0 +1,110 @@
+"""Do the tests bite? Change the code in small ways, and see whether its tests notice.
+
+    python tools/mutate.py [--count 8] [--seed 0] [ROOM …]
+
+A room is a path below unet_lib without .py, such as `metrics` or `intake/tree`; default: all. Each
+change (a comparison or condition turned, a number moved, an operator exchanged) is made in a copy
+of the project, and the room's own test file is run there. What no test notices is printed with its
+line. Exit 1 if fewer than 95 % are noticed. A change that alters nothing, such as the wording of
+a message, counts as unnoticed: judge the list, not the number alone.
+"""
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+               ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot,
+               ast.IsNot: ast.Is}  # fmt: skip
+OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult,
+             ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd}  # fmt: skip
+
+
+def change(node: ast.AST) -> bool:
+    """Change one node in place; return whether it could be changed."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
+        node.ops[0] = COMPARISONS[type(node.ops[0])]()
+    elif isinstance(node, ast.BoolOp):
+        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+    elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        node.op = OPERATORS[type(node.op)]()
+    elif isinstance(node, ast.If | ast.IfExp | ast.While):
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+    elif isinstance(node, ast.Constant) and type(node.value) is bool:
+        node.value = not node.value
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        node.value = node.value + 1 if isinstance(node.value, int) else node.value * 1.3 + 0.01
+    else:
+        return False
+    return True
+
+
+def mutants(source: str) -> list[tuple[int, str]]:
+    """Return the line and the changed source of every change that can be made."""
+    tree, found = ast.parse(source), []
+    for place, node in enumerate(ast.walk(tree)):
+        if not change(copy.deepcopy(node)):
+            continue
+        fresh = ast.parse(source)
+        change(list(ast.walk(fresh))[place])
+        found.append((node.lineno, ast.unparse(fresh)))
+    return found
+
+
+def noticed(project: Path, room: str, source: str) -> bool:
+    """Tell whether the room's own tests fail on a changed source."""
+    path = project / "unet_lib" / f"{room}.py"
+    whole = path.read_text("utf-8")
+    folder, name = os.path.split(room)
+    test = Path("tests", folder, f"test_{name.strip('_')}.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", str(test)]
+    try:
+        path.write_text(source, "utf-8")
+        done = subprocess.run(command, cwd=project, capture_output=True, timeout=600)
+        return done.returncode not in (0, 5)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        path.write_text(whole, "utf-8")
+
+
+def main() -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=8, help="changes for each room")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("rooms", nargs="*", metavar="ROOM")
+    asked = parser.parse_args()
+    package = PROJECT / "unet_lib"
+    every = sorted(p.relative_to(package).with_suffix("").as_posix() for p in package.rglob("*.py"))
+    rooms = asked.rooms or [room for room in every if "__init__" not in room]
+    caught = total = 0
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "project")
+        ignored = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__")
+        shutil.copytree(PROJECT, project, ignore=ignored)
+        for room in rooms:
+            source = (package / f"{room}.py").read_text("utf-8")
+            found = mutants(source)
+            chosen = random.Random(asked.seed).sample(found, min(asked.count, len(found)))
+            for line, changed in chosen:
+                total += 1
+                if noticed(project, room, changed):
+                    caught += 1
+                else:
+                    text = source.splitlines()[line - 1].strip()
+                    print(f"unnoticed: {room}.py:{line}: {text}", flush=True)
+            print(f"{room}: {caught} of {total} noticed so far", flush=True)
+    return int(caught < 0.95 * total)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
