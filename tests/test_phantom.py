@@ -161,10 +161,11 @@ def test_grey_values_spread_as_in_real_radiographs(phantoms):
 def test_disease_is_drawn_only_into_the_lungs(monkeypatch):
     """With clouds everywhere instead of the drawn ones, almost only the lungs turn brighter."""
     seed = next(seed for seed in range(9) if phantom.draw(seed, size=64)[2] == 1)
-    drawn = phantom._opacities
+    drawn = phantom.anatomy.opacities
 
     def image(strength):
-        monkeypatch.setattr(phantom, "_opacities", lambda *a: 0 * drawn(*a) + np.float32(strength))
+        even = lambda *a: 0 * drawn(*a) + np.float32(strength)  # noqa: E731
+        monkeypatch.setattr(phantom.anatomy, "opacities", even)
         return phantom.draw(seed, size=SIZE)[0].astype(float)
 
     change = image(.5) - image(0)
@@ -174,8 +175,10 @@ def test_disease_is_drawn_only_into_the_lungs(monkeypatch):
 
 
 def test_opacities_brighten_and_normal_phantoms_have_none(monkeypatch):
-    calls, drawn = [], phantom._opacities
-    monkeypatch.setattr(phantom, "_opacities", lambda *a: calls.append(drawn(*a)) or calls[-1])
+    calls, drawn = [], phantom.anatomy.opacities
+    monkeypatch.setattr(
+        phantom.anatomy, "opacities", lambda *a: calls.append(drawn(*a)) or calls[-1]
+    )
     labels = [phantom.draw(seed, size=64)[2] for seed in range(12)]
     assert len(calls) == sum(labels)
     assert all(cloud.min() >= 0 and cloud.max() > .1 for cloud in calls)

@@ -14,7 +14,7 @@ PACKAGE = workspace.PROJECT / "unet_lib"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 LOW = {"workspace"}
 MAY_IMPORT = {  # inside unet_lib; arrows run downward only
-    "workspace": set(), "bootstrap": {"workspace"}, "parameters": {"workspace"}, "phantom": set(),
+    "workspace": set(), "bootstrap": {"workspace"}, "parameters": {"workspace"}, "phantom.frame": set(), "phantom.anatomy": {"phantom.frame"}, "phantom.film": set(),
     "intake.formats": LOW, "intake.masks": {"intake.formats"}, "intake.tree": LOW,
     "intake.audit": {"intake.formats", "intake.masks", "intake.tree"}, "intake.splits": set(),
     "intake.sources": {"phantom", "workspace", "intake.tree"},
@@ -94,7 +94,7 @@ def code_lines(path):
 
 def test_rooms_are_small():
     sizes = {room(path): code_lines(path) for path in MODULES}
-    assert {name: n for name, n in sizes.items() if n > 200} == {"phantom": sizes["phantom"]}
+    assert {name: n for name, n in sizes.items() if n > 200} == {}
 
 
 def test_no_room_bears_the_name_of_a_learners_variable():

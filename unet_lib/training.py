@@ -281,6 +281,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Open the bar over all steps of all epochs; an interrupted one is closed first."""
         if self.bar is not None:
+            self.bar.leave = False
             self.bar.close()
         total, done = (n * self.params["steps"] for n in (self.epochs, finished_by(self)))
         idle = not self.live or done >= total

@@ -118,7 +118,8 @@ def _describe(tree: Tree, items: dict, wanted: dict, *, source: Path, target: Pa
         )
         raise ValueError(
             f"source {workspace.shown(source)} holds no readable pair of image and mask.\n"
-            f"{trees.EXPECTED}\nFound: {trees.describe(source)}; of these could not be used:\n{faults or '    none'}"
+            f"{trees.EXPECTED}\nFound: {trees.describe(source)}; of these could not be used:\n"
+            f"{faults or '    none'}"
         )
     depths = {len(path.relative_to(tree.root).parts) for path in tree.test.values()}
     options = {"val_fraction": wanted["val_fraction"], "split_seed": wanted["split_seed"]}

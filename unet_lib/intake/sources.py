@@ -29,7 +29,8 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
 
 def _phantom_source(folder: Path, count: int) -> Path:
     """Draw the phantoms, unless they are there from this very version of the drawing code."""
-    stamp = hashlib.sha256(Path(phantom.__file__).read_bytes()).hexdigest()
+    code = sorted(Path(phantom.__file__).parent.glob("*.py"))
+    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
     marker = folder.with_name(f".{folder.name}.sha256")
     with workspace.replacing_folder(folder) as partial:
         if not (folder.exists() and marker.exists() and marker.read_text("utf-8") == stamp):

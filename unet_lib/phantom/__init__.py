@@ -1,0 +1,114 @@
+"""Synthetic chest X-rays with lung masks: free to share, since no patient is on them.
+
+A phantom comes about as an X-ray does. Every structure adds attenuation along the ray (bone, soft
+tissue) or takes some away (air); a display curve turns the sum into grey values. `frame` says where
+the body lies, `anatomy` draws its parts, `film` exposes the picture and traces the lungs.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unet_lib.phantom import anatomy, film
+from unet_lib.phantom.frame import Frame
+
+
+def draw(seed: int | Sequence[int], *, size: int | tuple[int, int] = 512) -> tuple:
+    """Draw one phantom.
+
+    Args:
+        seed: a whole number, or several; each gives another phantom, the same one every time.
+        size: side in px of a square image, or (height, width); 64 px or more.
+
+    Returns:
+        image: (H, W) uint8, bone and tissue bright, air dark.
+        mask: (H, W) uint8, 255 on both lungs, 0 elsewhere. As in the Shenzhen set, polygons drawn
+            as by hand, heart and mediastinum left out, ending at the diaphragm.
+        label: 0 for a normal chest, 1 for one with opacities.
+
+    Raises:
+        ValueError: the size is below 64 px.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 64:
+        raise ValueError(f"size must be 64 px or more on each side, got {size}; use 512")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    label = int(rng.integers(2))
+    frame = Frame(rng, (height, width))
+    tissue = anatomy.soft_tissue(frame, rng)
+    lung, air, heart, abdomen = anatomy.chest(frame, rng, label)
+    depth = tissue * (1.4 + .7 * frame.bulge(abdomen, .3)) + .3 * frame.bulge(heart, .4)
+    bones = anatomy.spine(frame, rng) + anatomy.ribs(frame, rng) * (1 - .4 * abdomen)
+    depth += bones + anatomy.shoulders(frame, rng)
+    inside = anatomy.vessels(frame, rng) + (anatomy.opacities(frame, rng) if label else 0)
+    lungs = np.minimum(1.2 * air, 1) * inside - rng.uniform(.65, 1.1) * air
+    depth += lungs - anatomy.gas(frame, rng)
+    image = film.stamp(rng, film.expose(frame, rng, depth))
+    return image, film.trace(rng, lung), label
+
+
+def write_primary_tree(
+    folder: str | Path, *, train: int = 120, test: int = 12, seed: int = 0
+) -> list[str]:
+    """Write phantoms as the tree that a download gives: the source that notebook 01 restructures.
+
+    `train_images/<id>/images/<id>.png` with `train_images/<id>/masks/<id>.png`, and
+    `test_images/<id>/<id>.png` without a mask. Sides measure 400 to 640 px. An id such as
+    `PHANTOM_0001_0` ends in the label, 0 normal or 1 with opacities; test numbers begin at 9001.
+    Phantom number k of a seed is the same however many are drawn.
+
+    Args:
+        folder: where to write. It appears at once and whole, or, after an error, not at all.
+        train: number of pairs, 0 to 9000.
+        test: number of images without a mask, 0 to 999.
+        seed: 0 or above; another seed gives other phantoms.
+
+    Returns:
+        The ids: training pairs first, then test images.
+
+    Raises:
+        FileExistsError: the folder holds something already; nothing in it is changed.
+        ValueError: a number is out of its range.
+    """
+    folder = Path(folder)
+    _check(folder, train, test, seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        ids = [_write(draft, seed, number) for number in range(1, train + 1)]
+        ids += [_write(draft, seed, 9000 + number) for number in range(1, test + 1)]
+        draft.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()  # it is empty; Windows does not replace folders
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return ids
+
+
+def _check(folder: Path, train: int, test: int, seed: int) -> None:
+    for name, value, high in (("train", train, 9000), ("test", test, 999), ("seed", seed, 2**32)):
+        if not 0 <= value <= high:
+            raise ValueError(f"{name} must be from 0 to {high}, got {value}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            f"phantoms go into a new or empty folder, but {folder} holds something already; "
+            "delete it or name another one"
+        )
+
+
+def _write(root: Path, seed: int, number: int) -> str:
+    """Write one phantom; numbers above 9000 are test images. Returns its id."""
+    sides = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
+    image, mask, label = draw([seed, number], size=(int(sides[0]), int(sides[1])))
+    name = f"PHANTOM_{number:04d}_{label}"
+    files = {f"train_images/{name}/images": image, f"train_images/{name}/masks": mask}
+    for place, pixels in ({f"test_images/{name}": image} if number > 9000 else files).items():
+        (root / place).mkdir(parents=True)
+        (root / place / f"{name}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return name
