@@ -261,6 +261,35 @@ def test_badges_refuse_what_is_no_repository(copy):
         maintain.write_address("x", copy)
 
 
+# ---------------------------------------------------------------------------------- documents
+
+
+def test_every_file_that_names_the_version_names_the_same():
+    version = maintain.read_address()[1].removeprefix("v")
+    texts = {name: (workspace.PROJECT / name).read_text("utf-8")
+             for name in ("unet_lib/__init__.py", "CITATION.cff", "CHANGELOG.md")}
+    assert f'__version__ = "{version}"' in texts["unet_lib/__init__.py"]
+    assert re.search(rf"^version: {re.escape(version)}$", texts["CITATION.cff"], re.M)
+    assert f"## [{version}] - " in texts["CHANGELOG.md"]
+
+
+def test_links_between_documents_lead_somewhere():
+    pages = [path for pattern in ("*.md", "docs/*.md", "data/*.md", "tests/fixtures/*.md")
+             for path in workspace.PROJECT.glob(pattern)]
+    assert len(pages) > 5
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+            name, _, heading = link.partition("#")
+            if name.startswith(("http:", "https:")):
+                continue  # CI looks at these once a week
+            target = (page.parent / name).resolve() if name else page
+            assert target.exists(), f"{page.name}: {link}"
+            if heading:
+                titles = re.findall(r"^#+ (.+)", target.read_text("utf-8"), re.M)
+                assert heading in [re.sub(r"[^\w -]", "", t).lower().replace(" ", "-")
+                                   for t in titles], f"{page.name}: {link}"
+
+
 def write(path, *sources):
     cells = [nbformat.v4.new_code_cell(s, id=f"cell-{k}") for k, s in enumerate(sources)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
