@@ -6,63 +6,77 @@ PY = $(VENV)/bin/python
 NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
 
 # `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
-# so that both halves take about as long; the report of that half comes last.
+# so that both halves take about as long; the report of that half comes last. A test that gets very
+# slow belongs into tests/slow.
 BESIDE = tests/test_training.py tests/test_bootstrap.py
+OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 
-.PHONY: help run test setup lint nbval notebooks bench lab badges clean
+.PHONY: help run test test-slow setup lint nbval notebooks bench lab badges clean
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (3.11 to 3.13)"
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (3.11 to 3.13); NEWEST=1 or OLDEST=1"
+	@echo "  installs the newest or the lowest versions that pyproject.toml allows, not the tested set"
 
 run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=name]
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
 
-test: $(VENV)/.ready-dev  ## everything that CI checks: lint, unit tests, notebooks, smoke runs
+test: lint  ## everything that CI checks on every commit: lint, unit tests, notebooks
 	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
-	$(PY) -m pytest $(filter-out $(BESIDE),$(wildcard tests/test_*.py)); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
+	$(PY) -m pytest $(OTHERS); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
 	exit $$((unit || notebooks))
+
+test-slow: $(VENV)/.ready-dev  ## what needs minutes or root: tests/slow
+	@if [ -n "$$(find tests/slow -name 'test_*.py' 2>/dev/null)" ]; then \
+	    $(PY) -m pytest tests/slow || [ $$? = 5 ]; \
+	else echo "tests/slow holds no test"; fi  # 5: none was left to run
 
 setup: $(VENV)/.ready  ## make or update .venv
 
 lint: $(VENV)/.ready-dev  ## ruff on code, tests and notebooks
-	@$(PY) -m ruff check .
+	@$(PY) -m ruff check --no-cache .
 
 nbval: $(VENV)/.ready-dev  ## compare every notebook with its committed outputs
 	@$(PY) -m pytest $(NBVAL) notebooks
 
 notebooks: $(VENV)/.ready-dev  ## execute all notebooks in place, ready to commit
-	@$(PY) tests/maintain.py notebooks
+	@$(PY) tools/maintain.py notebooks
 
 bench: $(VENV)/.ready  ## benchmarks, not part of the tests; run them alone on the machine
 	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
 
-lab: $(VENV)/.ready  ## JupyterLab on the series, on this machine alone, with a token
-	@$(PY) -m jupyterlab --ip=127.0.0.1 --notebook-dir=. \
-	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb
+# As root, which containers are, Jupyter wants to be told that this is meant.
+lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make lab [LAB_ARGS=--port=9000]
+	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
+	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb $(LAB_ARGS)
 
 badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=owner/name
-	@$(PY) tests/maintain.py badges $(REPOSITORY)
+	@$(PY) tools/maintain.py badges $(REPOSITORY)
 
 clean:  ## remove what was made: .venv, made data sets, runs, caches; never source data
 	@for m in data/*/manifest.json; do [ ! -f "$$m" ] || rm -rf "$$(dirname "$$m")"; done
 	@rm -rf data/.*.partial data/.*.old data/..?*  # what an interrupted notebook 01 leaves
-	rm -rf .venv runs data/phantom-source data/phantom-source-[0-9]* .pytest_cache .ruff_cache
-	@find unet_lib tests notebooks conftest.py \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	rm -rf .venv runs data/phantom-source data/phantom-source-[0-9]* .pytest_cache .ruff_cache \
+	    build unet_lowered.egg-info
+	@find unet_lib tests tools notebooks conftest.py \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	    -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------- the environment
-# The stamps are written last: a half-made .venv is never taken for a whole one.
+# The stamps are written last: a half-made .venv is never taken for a whole one. The first says what
+# was installed and from which folder: another set, or a project that was moved, is installed anew.
 
-# The ranges of pyproject.toml (NEWEST=1) or the tested set.
-RANGES = import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]
-WANTED = $(if $(NEWEST),$$($(PY) -c '$(RANGES); print(*p["dependencies"], *p["optional-dependencies"]["series"])'),-r requirements.txt)
+SET = $(if $(OLDEST),oldest,$(if $(NEWEST),newest,tested))
+ifneq "$(shell cat $(VENV)/.ready 2>/dev/null)" "$(SET) $(CURDIR)"
+.PHONY: $(VENV)/.ready
+endif
 
-# So that a kernel of this .venv finds unet_lib from any folder; relative, so that both may move.
-PTH = import os, sysconfig; site = sysconfig.get_path("purelib"); \
-    open(site + "/unet_lowered.pth", "w").write(os.path.relpath(".", site) + "\n")
+PROJECT = import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+    ranges = p["dependencies"] + p["optional-dependencies"]["series"]
+LIST_tested = -r requirements.txt
+LIST_newest = --upgrade $$($(PY) -c '$(PROJECT); print(*ranges)')
+LIST_oldest = $$($(PY) -c '$(PROJECT); print(*(r.replace(">=", "==") for r in ranges))')
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@if [ ! -f $@ ] || [ ! -x $(PY) ]; then \
@@ -71,13 +85,12 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	    "$$python" -m venv --clear $(VENV) || exit 1; \
 	fi
 	@echo "Installing packages (a few minutes the first time)"
-	@$(PY) -m pip install -q --disable-pip-version-check $(WANTED)
-	@$(PY) -c '$(PTH)'
-	@touch $@
+	@$(PY) -m pip install -q --disable-pip-version-check $(LIST_$(SET)) -e .
+	@echo "$(SET) $(CURDIR)" > $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@$(PY) -m pip install -q --disable-pip-version-check \
-	    $$($(PY) -c '$(RANGES); print(*p["optional-dependencies"]["dev"])')
+	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
 # The first Python that works, is 3.11 to 3.13 (TensorFlow has no wheels beyond) and has venv.

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 
 import maintain
 import nbformat
@@ -11,7 +13,7 @@ import pytest
 
 from unet_lib import workspace
 
-FILES = ("Makefile", "requirements.txt", "pyproject.toml", "README.md", "tests/maintain.py")
+FILES = ("Makefile", "requirements.txt", "pyproject.toml", "README.md")
 
 
 @pytest.fixture
@@ -31,8 +33,9 @@ def notebooks(project):
 def make(folder, *arguments, **environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PYTHON"))}
     clean |= environment
-    for name in ("VENV", "NEWEST", "PARAMS", "RUN"):
-        clean.pop(name, None)
+    for name in ("VENV", "NEWEST", "OLDEST", "PARAMS", "RUN", "LAB_ARGS"):
+        if name not in environment:
+            clean.pop(name, None)
     return subprocess.run(
         ["make", "--no-print-directory", *arguments], cwd=folder, env=clean,
         capture_output=True, text=True,
@@ -54,24 +57,84 @@ def test_run_passes_files_and_name_on(copy):
                     " --run mine").split()
 
 
-def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
+def test_lab_keeps_to_this_machine_and_tells_jupyter_that_root_is_meant(copy):
     stamp(copy)
-    names = [p.name for p in workspace.PROJECT.glob("tests/test_*.py")] + ["test_yet_to_come.py"]
-    for name in names:
-        (copy / "tests" / name).touch()
-    words = make(copy, "-n", "test").stdout.split()
-    given = sorted(word.strip(";") for word in words if word.startswith("tests/test_"))
-    assert given == sorted(f"tests/{name}" for name in names)
-    assert words.count("notebooks") == 1
+    for user, allowed in (("0", True), ("1000", False)):
+        (copy / "id").write_text(f"#!/bin/sh\necho {user}\n")
+        (copy / "id").chmod(0o755)
+        words = make(copy, "-n", "lab", "LAB_ARGS=--port=9000 --no-browser",
+                     PATH=f"{copy}:{os.environ['PATH']}").stdout.split()
+        assert ("--allow-root" in words) is allowed
+        assert "--ip=127.0.0.1" in words and words[-2:] == ["--port=9000", "--no-browser"]
+        assert not [word for word in words if "token" in word.lower()]  # Jupyter makes one
 
 
-def stamp(copy):
+def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
+    """`make test` on files that only write down that they ran."""
+    stamp(copy, python=True)
+    beside = re.search(r"^BESIDE = (.+)", (copy / "Makefile").read_text(), re.M)[1].split()
+    assert [name for name in beside if not (workspace.PROJECT / name).is_file()] == []
+    wanted = [*beside, "tests/test_new.py", "tests/intake/test_formats.py",
+              "tests/series/test_plan.py", "tests/tools/test_maintain.py", "notebooks/test_nb.py"]
+    others = ["tests/slow/test_long.py", "tests/benchmarks/test_b.py", "tests/browser/test_lab.py",
+              "tests/fixtures/test_f.py"]
+    for name in wanted + others:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(
+            f"def test_it():\n    with open({str(copy / 'log')!r}, 'a') as log:\n"
+            f"        log.write('{name}\\n')\n"
+        )
+    done = make(copy, "test", "NBVAL=")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted((copy / "log").read_text().split()) == sorted(wanted)
+    (copy / "log").unlink()
+    assert make(copy, "test-slow").returncode == 0
+    assert (copy / "log").read_text().split() == others[:1]
+
+
+@pytest.mark.parametrize(
+    "file", ["tests/test_training.py", "tests/test_new.py", "notebooks/test_nb.py"]
+)
+def test_a_failure_in_either_half_is_a_failure(copy, file):
+    stamp(copy, python=True)
+    for name in ("tests/test_training.py", "tests/test_bootstrap.py", "tests/test_new.py",
+                 "notebooks/test_nb.py"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(f"def test_it():\n    assert {name!r} != {file!r}\n")
+    done = make(copy, "test", "NBVAL=")
+    assert done.returncode != 0 and f"FAILED {file}" in done.stdout, done.stdout
+
+
+def test_lint_comes_first(copy):
+    stamp(copy, python=True)
+    (copy / "tests").mkdir(exist_ok=True)
+    (copy / "tests" / "test_new.py").write_text("import os\n")
+    done = make(copy, "test", "NBVAL=")
+    assert done.returncode != 0 and "F401" in done.stdout and "collected" not in done.stdout
+
+
+def test_slow_tests_may_be_none(copy):
+    stamp(copy, python=True)
+    assert make(copy, "test-slow").returncode == 0
+    (copy / "tests" / "slow").mkdir(parents=True)
+    (copy / "tests" / "slow" / "test_x.py").write_text("")  # pytest calls this 5
+    assert make(copy, "test-slow").returncode == 0
+    (copy / "tests" / "slow" / "test_x.py").write_text("def test_it():\n    assert False\n")
+    assert make(copy, "test-slow").returncode != 0
+
+
+def stamp(copy, *, python=False, set="tested"):
+    """Pretend that `make setup` has run; `python` gives it the Python of these tests."""
     (copy / ".venv" / "bin").mkdir(parents=True)
     for name in FILES:
         if (copy / name).exists():
             os.utime(copy / name, (1, 1))
-    (copy / ".venv" / ".ready").touch()
+    (copy / ".venv" / ".ready").write_text(f"{set} {copy.resolve()}\n")
     (copy / ".venv" / ".ready-dev").touch()
+    if python:
+        launch = copy / ".venv" / "bin" / "python"
+        launch.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        launch.chmod(0o755)
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "pyproject.toml"])
@@ -82,6 +145,41 @@ def test_environment_is_made_again_when_outdated(copy, file):
     later = (copy / ".venv" / ".ready").stat().st_mtime + 1  # equal would not be outdated
     os.utime(copy / file, (later, later))
     assert make(copy, "-q", "setup").returncode == 1
+
+
+def test_environment_is_made_again_for_another_set_or_another_folder(copy, tmp_path_factory):
+    stamp(copy)
+    assert make(copy, "-q", "setup").returncode == 0
+    for which in ("NEWEST=1", "OLDEST=1"):
+        assert make(copy, "-q", "setup", which).returncode == 1
+        assert make(copy, "-q", "setup", **dict([which.split("=")])).returncode == 1
+    moved = tmp_path_factory.mktemp("moved") / "a folder"
+    shutil.copytree(copy, moved)  # with all times
+    assert make(moved, "-q", "setup").returncode == 1
+    (moved / ".venv" / ".ready").write_text(f"tested {moved.resolve()}\n")
+    (moved / ".venv" / ".ready-dev").touch()
+    assert make(moved, "-q", "setup").returncode == 0
+
+
+def test_each_set_names_every_package(copy):
+    """What pip would be told: pins, ranges, or the lower bound of each range."""
+    ranges = tomllib.loads((copy / "pyproject.toml").read_text())["project"]
+    ranges = ranges["dependencies"] + ranges["optional-dependencies"]["series"]
+    lists = {"tested": ["-r", "requirements.txt"], "newest": ["--upgrade", *ranges],
+             "oldest": [r.replace(">=", "==") for r in ranges]}
+    for name, wanted in lists.items():
+        shutil.rmtree(copy / ".venv", ignore_errors=True)
+        stamp(copy, python=True, set="none")
+        launch = copy / ".venv" / "bin" / "python"
+        launch.write_text(f'#!/bin/sh\nif [ "$1" = -m ]; then echo "$@" >> "{copy}/pip"; else exec'
+                          f' "{sys.executable}" "$@"; fi\n')
+        done = make(copy, "setup", **({} if name == "tested" else {name.upper(): "1"}))
+        assert done.returncode == 0, done.stderr
+        given = (copy / "pip").read_text().split()
+        assert given == [*"-m pip install -q --disable-pip-version-check".split(), *wanted,
+                         "-e", "."]
+        (copy / "pip").unlink()
+        assert (copy / ".venv" / ".ready").read_text() == f"{name} {copy.resolve()}\n"
 
 
 def test_half_made_environment_is_not_taken_for_a_whole_one(copy):
@@ -114,7 +212,8 @@ def test_unfit_python_is_named(copy, version, has_venv, message):
 def test_clean_removes_what_was_made_and_never_source_data(copy):
     made = [".venv/x", "runs/quick/best.keras", "data/phantom/manifest.json", "data/phantom/a.png",
             "data/phantom-source/train_images/x", "data/.phantom.partial/x",
-            "data/..phantom-source.partial-1/x", "tests/__pycache__/x"]
+            "data/..phantom-source.partial-1/x", "tests/__pycache__/x", "build/lib/x",
+            "unet_lowered.egg-info/x"]
     kept = ["data/README.md", "data/my_xrays/images/a.png", "notebooks/params/x.yaml"]
     for name in made + kept:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +221,7 @@ def test_clean_removes_what_was_made_and_never_source_data(copy):
     make(copy, "clean")
     assert [name for name in made if (copy / name).exists()] == []
     assert [name for name in kept if not (copy / name).exists()] == []
-    assert not (copy / "data" / "phantom").exists() and (copy / "tests/maintain.py").exists()
+    assert not (copy / "data" / "phantom").exists() and (copy / "Makefile").exists()
 
 
 # -------------------------------------------------------------------------------- maintain.py
@@ -160,6 +259,35 @@ def test_badges_follow_the_version(copy):
 def test_badges_refuse_what_is_no_repository(copy):
     with pytest.raises(SystemExit, match="REPOSITORY must be owner/name as on GitHub, got 'x'"):
         maintain.write_address("x", copy)
+
+
+# ---------------------------------------------------------------------------------- documents
+
+
+def test_every_file_that_names_the_version_names_the_same():
+    version = maintain.read_address()[1].removeprefix("v")
+    texts = {name: (workspace.PROJECT / name).read_text("utf-8")
+             for name in ("unet_lib/__init__.py", "CITATION.cff", "CHANGELOG.md")}
+    assert f'__version__ = "{version}"' in texts["unet_lib/__init__.py"]
+    assert re.search(rf"^version: {re.escape(version)}$", texts["CITATION.cff"], re.M)
+    assert f"## [{version}] - " in texts["CHANGELOG.md"]
+
+
+def test_links_between_documents_lead_somewhere():
+    pages = [path for pattern in ("*.md", "docs/*.md", "data/*.md", "tests/fixtures/*.md")
+             for path in workspace.PROJECT.glob(pattern)]
+    assert len(pages) > 5
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+            name, _, heading = link.partition("#")
+            if name.startswith(("http:", "https:")):
+                continue  # CI looks at these once a week
+            target = (page.parent / name).resolve() if name else page
+            assert target.exists(), f"{page.name}: {link}"
+            if heading:
+                titles = re.findall(r"^#+ (.+)", target.read_text("utf-8"), re.M)
+                assert heading in [re.sub(r"[^\w -]", "", t).lower().replace(" ", "-")
+                                   for t in titles], f"{page.name}: {link}"
 
 
 def write(path, *sources):
