@@ -75,7 +75,7 @@ def test_a_manifest_of_another_format_is_not_loaded(source, target):
         datasets.load_manifest(target)
 
 
-# ------------------------------------------------------------------------- made as is asked for here
+# ----------------------------------------------------------------------- made as is asked for here
 
 ASKED = {
     "source": "phantom", "phantoms": 120, "val_fraction": 0.15, "split_seed": 0,
