@@ -3,6 +3,9 @@
 import os
 import shutil
 import tempfile
+from pathlib import Path
+
+import pytest
 
 
 def pytest_configure(config):
@@ -28,7 +31,11 @@ def pytest_configure(config):
         nbval.kernel.KernelManager = own_kernel(nbval.kernel.KernelManager)
 
 
-def pytest_collectstart(collector):
-    """TensorFlow writes process numbers to stderr when it is imported: compare all else."""
-    if collector.__class__.__name__ == "IPyNbFile":
-        collector.skip_compare += ("stderr",)
+@pytest.fixture(scope="session")
+def xrays() -> Path:
+    """Return the folder of real X-rays, which the project does not ship: $XRAYS, or beside it."""
+    beside = Path(__file__).resolve().parents[1] / "shared" / "data"
+    folder = Path(os.environ.get("XRAYS") or beside)
+    if not (folder / "shenzhen").is_dir():
+        pytest.skip(f"no real X-rays in {folder}; name their folder in XRAYS")
+    return folder

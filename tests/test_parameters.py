@@ -170,3 +170,9 @@ def test_nothing_heavy_is_imported():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=workspace.PROJECT)
+
+
+def test_all_parameters_among_other_names_are_checked():
+    parameters.check_all({"epochs": 3, "np": math, "_": None})
+    with pytest.raises(ValueError, match="epochs must be a whole number, 1 or more, got 0"):
+        parameters.check_all({"np": math, "epochs": 0})

@@ -54,6 +54,18 @@ def check(**values: object) -> None:
             raise ValueError(f"{name} must be {rule.allowed}, got {value!r}; {rule.remedy(value)}")
 
 
+def check_all(names: dict[str, object]) -> None:
+    """Check every parameter of the series among some names, such as a notebook's `globals()`.
+
+    Args:
+        names: name to value; what is no parameter is passed over.
+
+    Raises:
+        ValueError: as `check`.
+    """
+    check(**{name: value for name, value in names.items() if name in TABLE})
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'epochs'?", or what there is if nothing is near."""
     known = sorted(known)
@@ -235,7 +247,7 @@ TABLE: dict[str, Rule] = {
     "external_dataset": _name("external_dataset", optional=True),
     "other_run": _name("other_run", optional=True),
     "tolerance_width": _real(0, 1, ends="[)", remedy="use for example 0.01"),
-    "draws": _whole(2, example=10, what="a whole number (one has no spread)"),
+    "draws": _whole(2, example=10, what="a whole number (one has no deviation)"),
     "suspects": _list(r".+", allowed="'all', or names", example="dropout"),
     "situations": _list(r".+", allowed="'all', or names", example="ours"),
     "widths": _list(r"0*[1-9]\d*", allowed="whole numbers above 0", example="4, 8"),
