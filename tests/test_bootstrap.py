@@ -18,14 +18,15 @@ NOTEBOOK = min((workspace.PROJECT / "notebooks").glob("*.ipynb"))
 RELEASE = maintain.read_address()[1]
 
 
-def bootstrap() -> str:
+def bootstrap_cell() -> str:
     cells = nbformat.read(NOTEBOOK, 4).cells
     return next(cell.source for cell in cells if cell.id == "bootstrap")
 
 
 def run(code, folder, python=sys.executable, **environment):
     """Run code in a folder with another Python, as the kernel of a lone notebook would."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "UNET_LOWERED"))}
+    own = ("PYTHON", "UNET_LOWERED", "KERAS", "TF_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     return subprocess.run(
         [python, "-c", code], cwd=folder, env={**kept, **environment},
         capture_output=True, text=True,
@@ -37,16 +38,18 @@ WHERE = "\nimport sys; print(unet_lib.workspace.PROJECT); print('tensorflow' in 
 
 @pytest.mark.parametrize("folder", [".", "notebooks", "notebooks/params", "tests"])
 def test_inside_the_checkout(folder):
-    done = run(bootstrap() + WHERE, workspace.PROJECT / folder)
+    done = run(bootstrap_cell() + WHERE, workspace.PROJECT / folder)
     assert done.stdout == f"{workspace.PROJECT}\nFalse\n", done.stderr
 
 
-def test_from_another_folder_through_the_environment_of_make_setup(tmp_path):
-    """`make setup` leaves a .pth file: a kernel of .venv finds the project from anywhere."""
-    pth = Path(sysconfig.get_path("purelib"), "unet_lowered.pth")
-    if not pth.exists() and Path(sys.prefix) != workspace.PROJECT / ".venv":
-        pytest.skip("this Python was not set up by `make setup`")
-    done = run(bootstrap() + WHERE, tmp_path)
+def test_from_another_folder_where_the_project_is_installed(tmp_path):
+    """`make setup` installs the project where it is: a kernel finds it from anywhere."""
+    found = run("import unet_lib; print(unet_lib.__path__[0])", tmp_path)
+    if found.returncode:
+        pytest.skip("this Python does not know unet_lib outside the project (no `make setup`)")
+    if Path(found.stdout.strip()).parent != workspace.PROJECT:
+        pytest.skip(f"this Python knows another unet_lib: {found.stdout.strip()}")
+    done = run(bootstrap_cell() + WHERE, tmp_path)
     assert done.stdout == f"{workspace.PROJECT}\nFalse\n", done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -120,13 +123,13 @@ def test_lone_notebook_fetches_its_release_and_runs(lone_python, published, tmp_
 
 
 def test_second_run_uses_the_fetched_copy(lone_python, published, tmp_path):
-    first = run(bootstrap() + WHERE, tmp_path, lone_python, UNET_LOWERED_REPOSITORY=published)
-    again = run(bootstrap() + WHERE, tmp_path, lone_python, UNET_LOWERED_REPOSITORY="file:///none")
+    first = run(bootstrap_cell() + WHERE, tmp_path, lone_python, UNET_LOWERED_REPOSITORY=published)
+    again = run(bootstrap_cell() + WHERE, tmp_path, lone_python, UNET_LOWERED_REPOSITORY="file:///none")
     assert first.stdout == again.stdout != "", first.stderr + again.stderr
 
 
 def test_unreachable_repository_is_named(lone_python, tmp_path):
-    done = run(bootstrap(), tmp_path, lone_python, UNET_LOWERED_REPOSITORY="file:///no/such/place")
+    done = run(bootstrap_cell(), tmp_path, lone_python, UNET_LOWERED_REPOSITORY="file:///no/such/place")
     assert done.returncode != 0 and "/no/such/place" in done.stderr
     assert not list(tmp_path.iterdir())  # nothing half-made
 
@@ -146,6 +149,7 @@ def pip(monkeypatch):
 
     run.returncode = 0
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])  # `prepare` adds to it
     return calls, run
 
 
@@ -195,3 +199,86 @@ def test_exact_set_and_ranges_name_the_same_packages():
     installed = {name: bootstrap.importlib.metadata.version(name) for name in pins}
     if not os.environ.get("NEWEST"):
         assert installed == pins
+
+
+# ------------------------------------------------------------ TensorFlow quiet, Keras as it must be
+
+
+PREPARE = "import os, sys\nfrom unet_lib import bootstrap\nbootstrap.prepare()\n"
+AFTER = "\nos.write(2, b'after\\n'); print('too', file=sys.stderr)"
+
+
+def test_tensorflow_is_imported_without_a_word_and_stderr_works_again(tmp_path):
+    done = run(PREPARE + "import tensorflow" + AFTER, workspace.PROJECT, HOME=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "after\ntoo\n")
+
+
+@pytest.fixture
+def loud_tensorflow(tmp_path):
+    """A folder with a small TensorFlow that talks as C++ does; one part of it is broken."""
+    folder = tmp_path / "packages" / "tensorflow"
+    folder.mkdir(parents=True)
+    loud = "import os; os.write(2, b'I0000 cpu_feature_guard\\n')\n"
+    (folder / "__init__.py").write_text(loud + "from tensorflow import part\n")
+    (folder / "part.py").write_text(
+        loud + "if 'BROKEN' in os.environ: raise ImportError('libcudart.so.12: no such file')\n"
+    )
+    return str(folder.parent)
+
+
+def test_only_what_its_import_says_is_dropped(loud_tensorflow):
+    """The small one is really loud, and really used: else the test above could not fail."""
+    loud = run("import os, sys, tensorflow" + AFTER, workspace.PROJECT, PYTHONPATH=loud_tensorflow)
+    assert loud.stderr == "I0000 cpu_feature_guard\n" * 2 + "after\ntoo\n"
+    code = PREPARE + "bootstrap.prepare()\n"  # twice is no harm
+    code += "free = os.dup(0); os.close(free)\nos.write(2, b'before\\n')\nimport tensorflow\n"
+    code += "print(tensorflow.part.__name__, tensorflow.__spec__.name, os.dup(0) - free)"
+    quiet = run(code + AFTER, workspace.PROJECT, PYTHONPATH=loud_tensorflow)
+    assert quiet.stderr == "before\nafter\ntoo\n"
+    assert quiet.stdout == "tensorflow.part tensorflow 0\n"  # and no file stays open
+
+
+def test_an_import_that_fails_says_so_and_gives_stderr_back(loud_tensorflow):
+    code = PREPARE + (
+        "try: import tensorflow\n"
+        "except ImportError as error: print(error, 'tensorflow' in sys.modules)"
+    )
+    done = run(code + AFTER, workspace.PROJECT, PYTHONPATH=loud_tensorflow, BROKEN="1")
+    assert done.stdout == "libcudart.so.12: no such file False\n"
+    assert done.stderr == "after\ntoo\n"
+    done = run(PREPARE + "import tensorflow", workspace.PROJECT,
+               PYTHONPATH=loud_tensorflow, BROKEN="1")  # fmt: skip
+    assert done.returncode == 1 and "libcudart.so.12: no such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ("import tensorflo", "No module named 'tensorflo'"),
+        ("import tensorflow_nowhere", "No module named 'tensorflow_nowhere'"),
+        ("import tensorflow.nowhere", "No module named 'tensorflow.nowhere'"),
+        ("from tensorflow import nowhere", "cannot import name 'nowhere' from 'tensorflow'"),
+        ("sys.path[:] = []; import tensorflow", "No module named 'tensorflow'"),
+    ],
+)
+def test_a_wrong_name_of_tensorflow_still_raises(wrong, said, loud_tensorflow):
+    done = run(PREPARE + wrong, workspace.PROJECT, PYTHONPATH=loud_tensorflow)
+    assert done.returncode == 1 and said in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["KERAS_HOME", "home"])
+def test_the_users_keras_settings_do_not_matter(named, tmp_path):
+    """Neither those in the home folder nor those that KERAS_HOME names."""
+    theirs = tmp_path / ".keras" / "keras.json"
+    theirs.parent.mkdir()
+    theirs.write_text(
+        '{"backend": "theano", "image_data_format": "channels_first", "floatx": "float16"}'
+    )
+    own = workspace.PROJECT / "unet_lib" / "keras_home"
+    before = {path.name: path.read_text() for path in own.iterdir()}
+    environment = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    environment |= {"KERAS_HOME": str(theirs.parent)} if named else {}
+    show = "import keras; k = keras.config\nprint(k.backend(), k.image_data_format(), k.floatx())"
+    done = run(PREPARE + show, workspace.PROJECT, **environment)
+    assert (done.stdout, done.stderr) == ("tensorflow channels_last float32\n", "")
+    assert {path.name: path.read_text() for path in own.iterdir()} == before

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import re
@@ -149,7 +150,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 yield partial
                 if partial.exists():
                     if target.exists():
-                        shutil.move(target, old)  # copies where a layered file system cannot rename
+                        _set_aside(target, old, partial)
                     os.rename(partial, target)
             finally:
                 _tidy(target, old, partial)
@@ -160,11 +161,25 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         ) from error
 
 
+def _set_aside(target: Path, old: Path, partial: Path) -> None:
+    """Rename a folder, or copy it where a layered file system cannot; `old` is always whole."""
+    try:
+        os.rename(target, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # such as a file that is open on Windows: it would be lost
+            raise
+        draft = partial.with_name(f".{partial.name}-old")
+        shutil.copytree(target, draft, symlinks=True)
+        os.rename(draft, old)
+        shutil.rmtree(target)
+
+
 def _tidy(target: Path, old: Path, partial: Path) -> None:
     """Remove what a build left over; put back a folder that it was about to replace."""
-    if old.exists() and not target.exists():
-        os.rename(old, target)
-    drafts = target.parent.glob(f".{partial.name}-*")  # of phantoms, drawn by a killed run
+    if old.exists() and (partial.exists() or not target.exists()):  # the swap has not ended
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(old, target)  # fails if there is still something; then `old` stays
+    drafts = target.parent.glob(f".{partial.name}-*")  # a copy, or phantoms, of a killed run
     for leftover in (old, partial, *drafts):
         shutil.rmtree(leftover, ignore_errors=True)
 

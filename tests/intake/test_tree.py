@@ -1,0 +1,111 @@
+"""Which image belongs to which mask, in every layout and under every name."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from made_trees import (
+    IDS,
+    PLACES,
+    TESTS,
+    content,
+    finding,
+    image_of,
+    make_tree,
+    picture,
+    save,
+    state,
+    trained,
+    truth,
+)
+
+from unet_lib import datasets
+from unet_lib.intake import prepare, tree
+
+
+@pytest.mark.parametrize("layout", PLACES)
+def test_every_tree_becomes_the_usable_tree(layout, tmp_path, target):
+    manifest = prepare.restructure(make_tree(tmp_path / "s", layout=layout), target)
+    tests = [] if layout.startswith("flat") else TESTS
+    assert manifest["layout"] == layout.split(",")[0] and trained(manifest) == IDS
+    assert manifest["test"] == tests
+    assert manifest["test_layout"] == [p.format("<id>") for p in PLACES[layout][2:] if p]
+    names = [f"train/{kind}/{i}.png" for kind in ("images", "masks") for i in IDS]
+    names += [f"test/{i}.png" for i in tests]
+    assert {p for p in content(target) if p.endswith(".png")} == set(names)
+    for name in IDS:
+        image = cv2.imread(str(target / f"train/images/{name}.png"), cv2.IMREAD_UNCHANGED)
+        mask = cv2.imread(str(target / f"train/masks/{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(image, picture(name))
+        np.testing.assert_array_equal(mask, truth(name) * 255)
+        item = manifest["items"][name]
+        assert (item["height"], item["width"], item["class"]) == (20, 24, int(name[-1]))
+    assert all(f["count"] == 0 for f in manifest["findings"])
+    assert [f["fault"] for f in manifest["findings"]] == list(tree.FAULTS)
+
+
+def test_both_forms_of_the_test_folder_may_be_mixed(source, target):
+    save(source / "test_images/T_3/images/T_3.png", picture("T_3"))
+    save(source / "test_images/T_3/masks/T_3.png", truth("T_3") * np.uint8(255))
+    manifest = prepare.restructure(source, target)
+    assert manifest["test"] == ["T_1", "T_2", "T_3"] and len(manifest["test_layout"]) == 2
+    assert finding(manifest, "mask of a test image")["count"] == 1
+
+
+def test_a_tree_may_lie_deeper_but_must_be_the_only_one(tmp_path, target):
+    make_tree(tmp_path / "download" / "archive" / "lungs")
+    assert len(trained(prepare.restructure(tmp_path / "download", target))) == 8
+    make_tree(tmp_path / "download" / "archive" / "lungs2", layout="usable")
+    with pytest.raises(ValueError, match="several trees; name one: .*lungs, .*lungs2"):
+        prepare.restructure(tmp_path / "download", target)
+
+
+@pytest.mark.parametrize("layout", PLACES)
+def test_odd_names_are_handled(layout, tmp_path, target):
+    names = ["mit Leer zeichen", "Ärztin_Über", "胸部", "a.b.c", "e\u0301tude", "[x]{0}*?'\u3000"]
+    root = make_tree(tmp_path / "quelle [1] é", layout=layout, ids=names, tests=["tëst 1"])
+    for path in sorted(root.rglob("*a.b.c*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    manifest = prepare.restructure(root, target, val_fraction=0.5)
+    assert trained(manifest) == sorted([*names[:4], "étude", names[5]])
+    assert datasets.load_manifest(target) == {k: v for k, v in manifest.items() if k != "written"}
+    for name, origin in [("Ärztin_Über", "Ärztin_Über"), ("étude", "e\u0301tude")]:
+        read = datasets.read_image(target / "train" / "images" / f"{name}.png")
+        np.testing.assert_array_equal(read, picture(origin))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="these names cannot exist on Windows")
+@pytest.mark.parametrize("name", ["..\\..\\evil", "line\nbreak", "\udcff"])
+def test_an_id_that_could_lead_outside_is_refused(name, tmp_path, target):
+    root = make_tree(tmp_path / "source", ids=[*IDS, name])
+    before = state(root)
+    manifest = prepare.restructure(root, target)
+    assert trained(manifest) == IDS and state(root) == before
+    found = finding(manifest, "path leads outside the source")
+    assert found["count"] == 2 and found["decision"] == "refused"
+    assert finding(manifest, "stray file")["count"] == 0
+
+
+def test_a_folder_without_permission_is_told(source, target, monkeypatch):
+    # Not by chmod: the superuser, who runs tests in containers, may look everywhere.
+    closed = source / "train_images" / "P_00_0"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    found = finding(prepare.restructure(source, target), "unreadable file")
+    assert found["examples"] == ["train_images/P_00_0: no permission to look into this folder"]
+
+
+def test_links_that_stay_inside_are_followed(source, target):
+    image_of(source, "P_00_0").rename(source / "kept.png")
+    image_of(source, "P_00_0").symlink_to(source / "kept.png")
+    assert trained(prepare.restructure(source, target)) == IDS
+
+
+def test_a_linked_folder_is_refused_and_a_loop_is_survived(source, target, tmp_path):
+    other = make_tree(tmp_path / "other", ids=["Q_1"], tests=[])
+    (source / "train_images/Q_1").symlink_to(other / "train_images/Q_1")
+    (source / "train_images/loop.png").symlink_to(source / "train_images/loop.png")
+    manifest = prepare.restructure(source, target)
+    assert trained(manifest) == IDS
+    assert finding(manifest, "path leads outside the source")["count"] == 2
