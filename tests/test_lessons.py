@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 from scipy import signal
+
 from unet_lib import datasets, metrics, phantom, pixels, workspace
 from unet_lib.intake import prepare
 
@@ -72,7 +73,8 @@ def test_convolution_of_notebook_03_is_scipys_correlation(side):
 def test_pooling_of_notebook_03_is_keras():
     pool = lift("03", "pool")["pool"]
     image = np.random.default_rng(0).random((8, 12), dtype=np.float32)
-    assert np.array_equal(pool(image), keras.layers.MaxPooling2D()(image[None, ..., None])[0, ..., 0])
+    by_keras = keras.layers.MaxPooling2D()(image[None, ..., None])[0, ..., 0]
+    assert np.array_equal(pool(image), by_keras)
 
 
 def test_distances_of_notebook_06_are_the_librarys():

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet_lib import images, metrics, model, workspace, training
+from unet_lib import images, metrics, model, training, workspace
 
 SETTINGS = {
     "batch_size": 4, "epochs": 3, "learning_rate": 0.001, "loss": "bce",

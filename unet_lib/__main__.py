@@ -4,11 +4,13 @@ import argparse
 import sys
 
 from unet_lib import series
+from unet_lib.series import execute, plan
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m unet_lib", description=series.__doc__)
+    about = series.__doc__.split("\n\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m unet_lib", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute the notebooks; exit 0 only if every one ran")
     add = run.add_argument
@@ -25,13 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
     try:
-        runs = series.plan(
-            asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only
-        )
-    except series.Refused as error:
+        runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only)
+    except plan.Refused as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
-    return series.run_all(runs)
+    return execute.run_all(runs)
 
 
 if __name__ == "__main__":

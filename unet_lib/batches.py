@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import shutil
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,13 @@ def open_arrays(folder: Path, ids: list[str], *, image_size: int) -> tuple[np.nd
     return tuple(_map(file) for file in files)
 
 
+_TORN = (ValueError, EOFError, SyntaxError, tokenize.TokenError)  # of NumPy, by a damaged header
+
+
 def _whole(file: Path, shape: tuple[int, int, int]) -> bool:
     """Tell whether an array file is there, with all its bytes."""
     with contextlib.suppress(FileNotFoundError):
-        with contextlib.suppress(ValueError, EOFError), file.open("rb") as stream:
+        with contextlib.suppress(*_TORN), file.open("rb") as stream:
             np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0(stream)
             rest = os.fstat(stream.fileno()).st_size - stream.tell()

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import math
 import os
@@ -207,10 +208,10 @@ def read_history(folder: Path) -> dict[str, list[float]]:
     path = folder / "history.csv"
     rows = []
     if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
-    values = [[float(value) for value in row] for row in rows]
-    return {name: [row[k] for row in values] for k, name in enumerate(COLUMNS)}
+        with path.open(encoding="utf-8", newline="") as file, contextlib.suppress(ValueError):
+            for line in itertools.islice(csv.reader(file), 1, None):
+                rows.append(dict(zip(COLUMNS, map(float, line), strict=True)))
+    return {name: [row[name] for row in rows] for name in COLUMNS}
 
 
 def write_history(folder: Path, history: dict[str, list[float]]) -> None:

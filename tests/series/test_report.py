@@ -1,0 +1,102 @@
+"""The page of a run: links, ids, figures, and how old each notebook on it is."""
+
+import html.parser
+import json
+import os
+
+import nbformat
+import pytest
+from made import BADGE
+
+from unet_lib import workspace
+from unet_lib.series import report
+
+PIXEL = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+         "YPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==")
+METRICS = {
+    "validation": {"dice": {"mean": 0.9512}, "iou": {"mean": 0.9}, "accuracy": {"mean": 0.97}},
+    "baselines": {"all_background": {"accuracy": {"mean": 0.7634}, "dice": {"mean": 0.0}}},
+}
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page refers to and the ids that it holds."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.images, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
+        self.images += [attrs["src"]] if tag == "img" else []
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def executed(folder, stem, end_time):
+    output = nbformat.v4.new_output("display_data", {"image/png": PIXEL})
+    cells = [
+        nbformat.v4.new_markdown_cell(
+            f"# Title of {stem}\n\n{BADGE}\n\nNext: [two](02_two.ipynb#a)", id="title"),
+        nbformat.v4.new_code_cell("show()", id="figure", outputs=[output]),
+    ]
+    metadata = {"papermill": {"end_time": end_time}} if end_time else {}
+    path = folder / f"{stem}.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+def test_page_holds_all_notebooks_and_refers_to_nothing_outside(tmp_path):
+    copies = [executed(tmp_path, stem, None) for stem in ("01_one", "02_two")]
+    report.write_report(copies, tmp_path / "mine" / "report.html")
+    page = Page((tmp_path / "mine" / "report.html").read_text("utf-8"))
+    assert {"#01_one", "#02_two"} <= set(page.links)
+    assert [link for link in page.links if not link.startswith("#")] == []
+    assert len(page.ids) == len(set(page.ids)) and {"01_one", "02_two"} <= set(page.ids)
+    assert {"cell-id=01_one-figure", "cell-id=02_two-figure"} <= set(page.ids)
+    assert len(page.images) == 2
+    assert all(src.startswith("data:image/png;base64,") for src in page.images)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["report.html"]
+
+
+def test_contents_tell_what_is_older_than_what_it_needs(tmp_path):
+    times = {"04_train": "2026-01-02T10:00:00.0", "05_evaluate": "2026-01-01T10:00:00.0",
+             "06_more": "2026-01-03T10:00:00.0", "07_other": None}
+    copies = [executed(tmp_path, stem, time) for stem, time in times.items()]
+    needs = {"05_evaluate": ("04_train",), "06_more": ("04_train",), "07_other": ("04_train",)}
+    report.write_report(copies, tmp_path / "report.html", needs=needs)
+    text = Page((tmp_path / "report.html").read_text("utf-8")).text
+    assert "Title of 04_train, executed 2026-01-02 10:00 UTC\n" in text
+    assert ("Title of 05_evaluate, executed 2026-01-01 10:00 UTC; older than 04_train, whose"
+            " results it needs\n") in text
+    assert "Title of 06_more, executed 2026-01-03 10:00 UTC\n" in text
+    assert "Title of 07_other\n" in text
+
+
+def test_a_page_that_cannot_be_made_leaves_the_earlier_one(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("earlier")
+    broken = tmp_path / "01_one.ipynb"
+    broken.write_text("{}")
+    with pytest.raises(Exception, match="Notebook|cells|nbformat"):
+        report.write_report([broken], target)
+    assert target.read_text() == "earlier"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["01_one.ipynb", "report.html"]
+
+
+def test_results_are_those_of_this_request(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
+    run = workspace.run_dir("mine")
+    run.mkdir(parents=True)
+    (run / "metrics.json").write_text(json.dumps(METRICS))
+    report.show_results("mine", [run / "01.ipynb"], newer_than=0)
+    out = capsys.readouterr().out
+    for text in ("0.9512", "0.9700", "0.7634", "validation mean", "all background", "01.ipynb"):
+        assert text in out
+    os.utime(run / "metrics.json", (1, 1))
+    report.show_results("mine", [], newer_than=1000)
+    assert "validation mean" not in capsys.readouterr().out

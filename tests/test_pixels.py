@@ -1,0 +1,44 @@
+"""From a picture to the model's size and back."""
+
+import numpy as np
+import pytest
+
+from unet_lib import pixels
+
+
+def test_resized_masks_stay_binary_and_keep_their_area():
+    mask = np.zeros((301, 257), np.uint8)
+    mask[50:250, 40:170] = 1
+    for size in (64, 128, 512):
+        small = pixels.resize_mask(mask, size)
+        assert small.shape == (size, size) and set(np.unique(small)) == {0, 1}
+        assert small.mean() == pytest.approx(mask.mean(), abs=0.02)
+
+
+def test_a_mask_pixel_is_lung_where_half_of_what_it_covers_is():
+    mask = np.zeros((4, 4), np.uint8)
+    mask[0, :2] = 1  # half of the first of four blocks
+    mask[0, 2] = 1  # a quarter of the second
+    assert pixels.resize_mask(mask, 2).tolist() == [[1, 0], [0, 0]]
+
+
+def test_shrinking_averages_areas():
+    checker = np.kron([[0, 200], [200, 0]], np.ones((8, 8))).astype(np.uint8)
+    assert pixels.resize_image(checker, 2).tolist() == [[0, 200], [200, 0]]
+    fine = np.tile(np.array([[0, 200], [200, 0]], np.uint8), (8, 8))
+    assert (pixels.resize_image(fine, 4) == 100).all()  # nearest neighbour would give 0 or 200
+
+
+def test_a_probability_comes_back_at_the_images_own_size():
+    probability = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4, 1)
+    large = pixels.resize_probability(probability, (20, 30))
+    assert large.shape == (20, 30) and large.dtype == np.float32
+    assert 0 <= large.min() < large.max() <= 1
+    back = pixels.resize_probability(pixels.resize_probability(probability, (64, 64)), (4, 4))
+    assert back == pytest.approx(probability[..., 0], abs=0.02)
+
+
+def test_grey_levels_become_shares_of_white():
+    found = pixels.to_float(np.array([[[0, 51], [204, 255]]], np.uint8))
+    assert found.shape == (1, 2, 2, 1) and found.dtype == np.float32
+    assert found.ravel() == pytest.approx([0, 0.2, 0.8, 1])

@@ -1,0 +1,206 @@
+"""From a request to checked runs: which notebooks, with which parameters, in which order."""
+
+import ast
+import contextlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from unet_lib import parameters, workspace
+
+NOTEBOOKS = workspace.PROJECT / "notebooks"
+NAME = r"\d\d_[a-z0-9_]+"
+"""What a notebook of the series is called; copies that others leave beside it are not."""
+
+NEEDS = {
+    "01_restructure_dataset": (),
+    "02_explore_images": ("01_restructure_dataset",),
+    "03_build_unet": (),
+    "04_train": ("01_restructure_dataset",),
+    "05_evaluate": ("04_train",),
+    "06_evaluate_in_depth": ("04_train",),
+    "07_close_the_gap": ("01_restructure_dataset",),
+    "08_how_wide": ("01_restructure_dataset",),
+}
+"""Whose files a notebook reads; one that is not named here may need all before it."""
+
+_TYPES = {"str": str, "bool": bool, "int": int, "float": float}
+
+
+class Refused(ValueError):
+    """The request is wrong; nothing has run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass over the notebooks: `parameters` holds for each notebook what it is given."""
+
+    name: str
+    parameters: dict[Path, dict[str, object]]
+
+
+def plan(
+    files: list[str], texts: dict[str, str], *, run_name=None, only=(), folder: Path = NOTEBOOKS
+) -> list[Run]:
+    """Turn a request into checked runs: one for each parameter file, or one without a file.
+
+    Args:
+        files: YAML files; each holds a mapping from parameter name to value.
+        texts: parameters as text from the command line; they win over a file's.
+        run_name: the run's name; else the parameter run_name, the file's stem or "quick".
+        only: names of the notebooks to run, such as "04_train"; empty for all.
+        folder: the folder that holds the notebooks.
+
+    Returns:
+        Runs whose parameters all exist, are of their type and within their range, also those that
+        are left at their defaults.
+
+    Raises:
+        Refused: a name, type, value, file or notebook is wrong; the message says what would do.
+    """
+    if run_name and len(files) > 1:
+        raise Refused(f"--run names one run, got {len(files)} parameter files; leave --run away")
+    chosen = select(folder, only)
+    kinds = {n: declared_types(n) for n in select(folder)}
+    runs = [_plan_one(chosen, kinds, file, texts, run_name) for file in files or [None]]
+    names = [run.name for run in runs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise Refused(f"two parameter files have the same run_name {twice[0]!r}; give each its own")
+    return runs
+
+
+def _plan_one(chosen: list[Path], kinds: dict, file: str | None, texts: dict, name) -> Run:
+    values = read_parameters(file) if file else {}
+    known = {k: v for kind in kinds.values() for k, v in kind.items()}
+    _check_names(values, known)  # a file may also serve notebooks that --only leaves out
+    _check_names(texts, [k for notebook in chosen for k in kinds[notebook]])
+    given = {k: _convert(k, v, known[k]) for k, v in values.items()}
+    given |= {k: _convert(k, _from_text(v, known[k]), known[k]) for k, v in texts.items()}
+    name = name or given.get("run_name") or (Path(file).stem if file else "quick")
+    given["run_name"] = str(name)
+    run = Run(given["run_name"], {
+        n: {k: v for k, v in given.items() if k in kinds[n]} for n in chosen})
+    _check_values(run, given)
+    return run
+
+
+def _check_values(run: Run, given: dict[str, object]) -> None:
+    """Check what is given, whoever it is for, and the defaults that are left as they are."""
+    used = {k for notebook in run.parameters for k in declared_types(notebook)}
+    if "source" not in used:  # a finished run is evaluated without its source as well
+        given = {k: v for k, v in given.items() if k != "source"}
+    try:
+        for values in (given, *({**_defaults(n), **v} for n, v in run.parameters.items())):
+            parameters.check_all(values)  # a notebook that someone adds may have others besides
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def select(folder: Path, only=()) -> list[Path]:
+    """Return the notebooks of the series in `folder` in order; those in `only` if it is given.
+
+    Raises:
+        Refused: there is none, or not one that `only` names.
+    """
+    files = {p.stem: p for p in sorted(folder.glob("*.ipynb"))}
+    found = {stem: p for stem, p in files.items() if re.fullmatch(NAME, stem)}
+    if not found:
+        raise Refused(f"no notebook NN_name.ipynb in {workspace.shown(folder)}")
+    wanted = [Path(name).name.removesuffix(".ipynb") for name in only]
+    for name in wanted:
+        if name in files and name not in found:
+            raise Refused(
+                f"{files[name].name} is not part of the series, whose notebooks are named like"
+                f" 04_train.ipynb, in small letters; {parameters.nearest(name, found)}"
+            )
+        if name not in found:
+            raise Refused(f"there is no notebook {name!r}; {parameters.nearest(name, found)}")
+    return [p for stem, p in found.items() if not wanted or stem in wanted]
+
+
+def read_parameters(file: str) -> dict[str, object]:
+    """Return the mapping that a YAML parameter file holds.
+
+    Args:
+        file: its path; a relative one starts at the current folder.
+
+    Raises:
+        Refused: it is not there, cannot be read, or holds something else.
+    """
+    import yaml
+
+    path = Path(file)
+    if not path.is_file():
+        known = [p.name for p in (NOTEBOOKS / "params").glob("*.yaml")]
+        near = parameters.nearest(path.name, known)
+        raise Refused(f"there is no parameter file {file}; {near}")
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Refused(f"{file} is not valid YAML: {error}") from None
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise Refused(f"{file} must hold lines such as 'epochs: 20', got {type(values).__name__}")
+    return {str(name): value for name, value in values.items()}
+
+
+def declared_types(notebook: Path) -> dict[str, str]:
+    """Return the parameters of a notebook: name to "str", "bool", "int" or "float".
+
+    Raises:
+        Refused: papermill finds none, or one without such a type.
+    """
+    kinds = {name: p["inferred_type_name"] for name, p in _inspect(notebook).items()}
+    if not kinds:
+        raise Refused(
+            f"{notebook.name} has no parameters that papermill can read: without a cell tagged"
+            " 'parameters' holding lines such as 'epochs: int = 20' its defaults would win silently"
+        )
+    for name, kind in kinds.items():
+        if kind not in _TYPES:
+            raise Refused(f"{notebook.name}: {name} needs a type out of {', '.join(_TYPES)}, as in"
+                          f" 'epochs: int = 20'; got {kind}")
+    return kinds
+
+
+def _inspect(notebook: Path) -> dict:
+    from papermill import inspect_notebook
+
+    return inspect_notebook(notebook)
+
+
+def _defaults(notebook: Path) -> dict[str, object]:
+    values = {}
+    for name, parameter in _inspect(notebook).items():
+        with contextlib.suppress(ValueError, SyntaxError):  # an expression: the notebook checks it
+            values[name] = ast.literal_eval(parameter["default"])
+    return values
+
+
+def _check_names(names, known) -> None:
+    for name in names:
+        if name not in known:
+            near = parameters.nearest(name, known)
+            raise Refused(f"no notebook here has a parameter {name!r}; {near}")
+
+
+def _from_text(text: str, kind: str) -> object:
+    import yaml
+
+    try:
+        return text if kind == "str" else yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _convert(name: str, value: object, kind: str) -> object:
+    if kind == "float" and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-4 as text: a number needs a dot there
+        except (ValueError, OverflowError):
+            pass
+    if type(value) is not _TYPES[kind]:
+        hint = "; put it in quotes" if kind == "str" else ""
+        raise Refused(f"{name} must be {kind}, got {value!r} ({type(value).__name__}){hint}")
+    return value
