@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import signal
 import subprocess
@@ -268,39 +269,57 @@ NEWEST, EARLIER = "checkpoints/epoch-00002.keras", "checkpoints/epoch-00001.kera
 BEST = "best.keras"
 
 
-@pytest.mark.parametrize("damage", [cut, empty])
+@pytest.fixture
+def copy(two_done, tmp_path):
+    shutil.copytree(two_done, tmp_path / "copy")
+    assert runs.best_epoch(runs.read_history(two_done)) == 1  # so best.keras is the older one
+    return tmp_path / "copy"
+
+
+def words(output):
+    """Which files a `resume` could not read, and what it said in the end."""
+    *lines, last = output.splitlines()
+    pattern = r"(.*) cannot be read \(\w+\); an earlier file is taken"
+    return [re.fullmatch(pattern, line)[1] for line in lines], last
+
+
 @pytest.mark.parametrize(
-    ("damaged", "best", "done"),
-    [
-        ([NEWEST], 2, 2),  # best.keras holds epoch 2, optimizer and all
-        ([NEWEST], 1, 1),
-        ([NEWEST, EARLIER], 1, 1),
-        ([NEWEST, BEST], 2, 1),
-        ([NEWEST, EARLIER, BEST], 2, 0),
-    ],
+    ("damage", "damaged"), [(cut, [NEWEST]), (empty, [NEWEST]), (cut, [NEWEST, EARLIER])]
 )
 def test_a_damaged_checkpoint_falls_back_with_a_word_and_ends_alike(
-    finished, two_done, tmp_path, capsys, damage, damaged, best, done
+    finished, copy, capsys, damage, damaged
 ):
-    run = tmp_path / "copy"
-    shutil.copytree(two_done, run)
-    if best == 1:  # as if the second epoch had been no better; epoch 2 would be taken else
-        shutil.copy(run / EARLIER, run / BEST)
-        history = runs.read_history(run)
-        runs.write_history(run, history | {"val_loss": [history["val_loss"][0], 99.0]})
     for name in damaged:
-        damage(run / name)
+        damage(copy / name)
     capsys.readouterr()
-    fit(run)
-    *words, last = capsys.readouterr().out.splitlines()
-    assert last.startswith(f"{done} of 3 epochs done" if done else "a new run: 3 epochs to do")
-    for word in words:
-        assert "cannot be read (" in word and word.endswith("an earlier file is taken")
-    assert sorted(word.split(" cannot")[0] for word in words) == sorted(
-        workspace.shown(run / name) for name in damaged
-    )
-    assert_ends_alike(run, finished)
-    assert files(run) == files(finished)
+    fit(copy)
+    named, last = words(capsys.readouterr().out)
+    assert named == [workspace.shown(copy / name) for name in damaged]
+    assert last == "1 of 3 epochs done, resuming"
+    assert_ends_alike(copy, finished)
+    assert files(copy) == files(finished)
+
+
+def test_the_best_model_is_taken_where_it_is_the_newest_left(copy, capsys):
+    shutil.copy(copy / NEWEST, copy / BEST)  # as if the second epoch had been the better one
+    history = runs.read_history(copy)
+    runs.write_history(copy, history | {"val_loss": [99.0, history["val_loss"][1]]})
+    cut(copy / NEWEST)
+    unet, done = training.resume(copy, compiled(), epochs=3)
+    assert words(capsys.readouterr().out) == (
+        [workspace.shown(copy / NEWEST)], "2 of 3 epochs done, resuming"
+    )  # fmt: skip
+    assert done == 2 and int(unet.optimizer.iterations) == 4
+
+
+def test_a_run_without_a_readable_model_is_refused_and_left_as_it_is(copy):
+    for name in (NEWEST, EARLIER, BEST):
+        cut(copy / name)
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    message = f"none of the models in {workspace.shown(copy)} can be read; choose another run_name"
+    with pytest.raises(ValueError, match=message):
+        training.resume(copy, compiled(), epochs=3)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
 def test_two_checkpoints_are_kept_until_the_end(tmp_path):
@@ -403,7 +422,8 @@ def test_a_grey_prediction_warns_within_the_first_epochs_only():
 def test_headless_runs_print_one_line_per_epoch_and_people_get_a_bar(tmp_path, capsys):
     fit(tmp_path / "text", epochs=2, callbacks=[training.Progress(epochs=2, live=False)])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[1].startswith("epoch 2/2  loss ")
+    assert len(lines) == 3 and lines[0] == "a new run: 2 epochs to do"
+    assert lines[2].startswith("epoch 2/2  loss ")
     fit(tmp_path / "bar", epochs=2, callbacks=[training.Progress(epochs=2, live=True)])
     bar = capsys.readouterr().out
     assert "4/4" in bar and "val_dice=" in bar and "\r" in bar and "loss=" in bar
