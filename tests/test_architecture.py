@@ -111,8 +111,6 @@ def test_names_do_not_depend_on_what_was_built_before(options):
     keras.layers.Conv2D(1, 1)  # takes a name from Keras' own count
     again = architecture.build_unet(**SMALL, **options)
     assert [layer.name for layer in again.layers] == [layer.name for layer in first.layers]
-    for layer in again.layers:
-        assert [w.path for w in layer.weights] == [f"{layer.name}/{w.name}" for w in layer.weights]
 
 
 @pytest.mark.parametrize("change", [lambda x: 0.3 * x, lambda x: 0.4 * x + 0.5])
@@ -363,5 +361,5 @@ def test_solutions_of_notebook_03_do_what_they_say(notebook, inline):
         exec(notebook["dead-head"], space)
         for solution in re.findall(r"```python\n(.*?)```", notebook["check-yourself"], re.DOTALL):
             exec(solution, space)
-    assert output.getvalue().splitlines()[1:] == ["['conv2d_23/bias']", "1940817"]
+    assert output.getvalue().splitlines()[1:] == ["conv2d_23 ['bias']", "1940817"]
     assert "1,940,817" in notebook["check-yourself"]

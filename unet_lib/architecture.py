@@ -152,6 +152,4 @@ def _number_layers(unet: keras.Model) -> None:
     for layer in unet.layers[1:]:
         kind = re.sub(r"_\d+$", "", layer.name)
         layer.name = f"{kind}_{counts[kind]}" if counts[kind] else kind
-        for weight in layer.weights:
-            weight._path = f"{layer.name}/{weight.name}"  # Keras sets it as it builds, for good
         counts[kind] += 1
