@@ -87,7 +87,8 @@ def test_every_row_of_the_published_table():
 
 def test_convolutions_are_same_padded_he_normal_relu():
     """What the table does not show, but the original says."""
-    convolutions = [x for x in architecture.build_unet().layers if isinstance(x, keras.layers.Conv2D)]
+    layers = architecture.build_unet().layers
+    convolutions = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
     up = ["conv2d_10", "conv2d_13", "conv2d_16", "conv2d_19"]
     for layer in convolutions[:-1]:
         config = layer.get_config()

@@ -1,15 +1,12 @@
 """Recipes: the same seed trains the same model, a start is taken over, a table goes on."""
 
-import cross_validation
-import cv2
 import keras
 import numpy as np
 import pytest
-import yaml
 
-from unet_lib import dataset, experiments, images, metrics, model, workspace
+from unet_lib import architecture, batches, experiments, losses, metrics, workspace
 
-TINY = experiments.SEED | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
+TINY = experiments.ORIGINAL | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
 KEY = {"variant": "a", "seed": 0}
 
 
@@ -52,15 +49,26 @@ def test_seeds_reproduce_with_dropout_and_augmentation():
 @pytest.fixture
 def built(monkeypatch):
     """Build and compile as `train` does, but do not train; return the model and fit's arguments."""
+
     def build(change, epochs=3):
         seen = {}
-        real = images.training_batches
-        monkeypatch.setattr(images, "training_batches",
-                            lambda *a, **options: seen.update(options) or real(*a, **options))
-        monkeypatch.setattr(keras.Model, "fit", lambda self, *a, **options: seen.update(options))
-        unet, _ = experiments.train(squares(6), TINY | change, epochs=epochs, seed=4)
-        monkeypatch.undo()
+        stream, augmentation = batches.training_batches, experiments.Augmentation
+
+        def spied_stream(*arrays, **options):
+            seen.update(options)
+            return stream(*arrays, **options)
+
+        def spied_augmentation(kind, **options):
+            seen.update(kind=kind, **options)
+            return augmentation(kind, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(batches, "training_batches", spied_stream)
+            patch.setattr(experiments, "Augmentation", spied_augmentation)
+            patch.setattr(keras.Model, "fit", lambda self, *a, **options: seen.update(options))
+            unet, _ = experiments.train(squares(6), TINY | change, epochs=epochs, seed=4)
         return unet, seen
+
     return build
 
 
@@ -70,16 +78,17 @@ def test_each_setting_reaches_the_training(built):
     assert seen["steps_per_epoch"] == 2  # the last batch of an epoch is smaller
     assert unet.loss == "binary_crossentropy" and unet.get_layer("conv2d_22").filters == 2
     assert float(unet.optimizer.learning_rate) == pytest.approx(0.01)
-    assert built({"loss": "dice"})[0].loss is metrics.soft_dice
+    assert built({"loss": "dice"})[0].loss is losses.soft_dice
     assert float(built({"learning_rate": 0.5})[0].optimizer.learning_rate) == 0.5
     assert built({"dropout": 0.25})[0].get_layer("dropout").rate == 0.25
-    assert not built({"augment": "intensity"})[1]["augment"].geometry
+    grey = built({"augment": "intensity"})[1]
+    assert (grey["kind"], grey["strength"]) == ("intensity", 1.0) and grey["augment"]
     assert built({"batch_size": 3})[1]["batch_size"] == 3
     assert built({"head": "direct"})[0].layers[-1].input.shape[-1] == 2  # width 2, no head
     assert built({"normalization": "batch"})[0].get_layer("batch_normalization")
     assert built({"standardize": True})[0].get_layer("group_normalization")
-    turn = built({"augment": "geometry", "strength": 2.0})[1]["augment"].geometry[0]
-    assert turn.factor[1] == pytest.approx(2 * 6 / 360)
+    wide = built({"augment": "geometry", "augmentation_strength": 2.0})[1]
+    assert (wide["kind"], wide["strength"]) == ("geometry", 2.0) and wide["augment"]
     assert built({"width": 3})[0].get_layer("conv2d").filters == 3
 
 
@@ -92,12 +101,12 @@ def test_cosine_ends_at_zero(built):
 
 def test_start_takes_over_weights_across_image_sizes():
     keras.utils.set_random_seed(7)
-    start = model.build_unet(16, width=2)
+    start = architecture.build_unet(16, width=2)
     still = TINY | {"image_size": 32, "learning_rate": 1e-12}  # what was taken over stays
     before = start.get_weights()
     taken = weights(still, start=start)
     assert close(taken, before) and same(before, start.get_weights())
-    assert not close(model.build_unet(32, width=2).get_weights(), taken)
+    assert not close(architecture.build_unet(32, width=2).get_weights(), taken)
 
 
 def test_soft_masks_are_not_thresholded():
@@ -133,33 +142,29 @@ def pair(height, width, columns):
     return image, mask
 
 
-def test_prediction_has_the_images_own_size(threshold_model):
-    found = experiments.predict(threshold_model, [pair(48, 32, 16), pair(32, 64, 32)])
-    assert [(p.shape, p.dtype) for p in found] == [((48, 32), np.float32), ((32, 64), np.float32)]
-    assert np.array_equal(found[1] >= 0.5, pair(32, 64, 32)[1])
-
-
 def test_scores_are_means_over_images_at_their_own_size(threshold_model):
     right, wide = pair(32, 32, 16), pair(32, 64, 48)  # the second finds 48 columns instead of 32
-    scores = experiments.score(threshold_model, [right, wide])
+    scores = experiments.score(threshold_model, iter([right, wide]), outlines=True)
     assert scores["dice"] == pytest.approx((1 + 2 * 32 / (32 + 48)) / 2)
     assert scores["accuracy"] == pytest.approx((1 + 0.75) / 2)
     assert 0.2 < 2 * scores["hd95"] <= 16 / 64  # of the image's width
-    assert experiments.mean_dice(threshold_model, [right, wide]) == pytest.approx(scores["dice"])
+    quick = experiments.score(threshold_model, iter([right, wide]))
+    assert quick == {name: scores[name] for name in ("dice", "accuracy")}
 
 
-def test_pairs_are_read_in_order_at_their_own_size(tmp_path):
-    source = tmp_path / "source"
-    for folder in ("images", "masks"):
-        (source / folder).mkdir(parents=True)
-    pairs = {f"P{k}": pair(40 + k, 32, 8 + k) for k in range(8)}
-    for name, arrays in pairs.items():
-        for folder, array, top in zip(("images", "masks"), arrays, (1, 255), strict=True):
-            assert cv2.imwrite(str(source / folder / f"{name}.png"), array * np.uint8(top))
-    dataset.restructure(source, tmp_path / "data")
-    for name, (image, mask) in zip(("P5", "P1"), experiments.read_pairs(
-            tmp_path / "data", ["P5", "P1"]), strict=True):
-        assert np.array_equal(image, pairs[name][0]) and np.array_equal(mask, pairs[name][1])
+def test_pairs_are_scored_as_they_come(threshold_model, monkeypatch):
+    asked, scored, ahead = [], [], []
+    real = metrics.score
+
+    def score(*masks):
+        scored.append(1)
+        ahead.append(len(asked) - len(scored))
+        return real(*masks)
+
+    monkeypatch.setattr(metrics, "score", score)
+    pairs = (asked.append(k) or pair(32, 32, k) for k in range(1, 31))
+    experiments.score(threshold_model, pairs)
+    assert len(scored) == 30 and max(ahead) < 8  # less than a batch
 
 
 # ------------------------------------------------------------------------------------ the table
@@ -208,7 +213,7 @@ def test_a_kill_while_writing_leaves_the_old_table(tmp_path, monkeypatch):
     def killed(*_):
         raise SystemExit
 
-    monkeypatch.setattr(experiments.os, "replace", killed)
+    monkeypatch.setattr(workspace.os, "replace", killed)
     with pytest.raises(SystemExit):
         experiments.remember(path, KEY | {"seed": 1}, lambda: {"dice": 0.6})
     assert path.read_bytes() == before
@@ -247,8 +252,11 @@ def test_table_with_comments(tmp_path):
 
 
 def test_column_and_show(capsys):
-    rows = [{"variant": "a", "dice": 0.5, "seconds": 3}, {"variant": "b", "dice": 0, "seconds": 1},
-            {"variant": "a", "dice": 0.7, "seconds": 5}]
+    rows = [
+        {"variant": "a", "dice": 0.5, "seconds": 3},
+        {"variant": "b", "dice": 0, "seconds": 1},
+        {"variant": "a", "dice": 0.7, "seconds": 5},
+    ]
     assert experiments.column(rows, "a").tolist() == [0.5, 0.7]
     assert experiments.column(rows, "a", "seconds").tolist() == [3, 5]
     assert len(experiments.column(rows, "none")) == 0
@@ -258,78 +266,7 @@ def test_column_and_show(capsys):
     assert lines[1].split() == "a 4 s dice 0.600 (0.500 to 0.700)".split()
 
 
-def test_best_differs_from_seed_in_what_the_notebook_says():
-    changed = {k for k, value in experiments.SEED.items() if experiments.BEST[k] != value}
+def test_best_differs_from_the_original_in_what_the_notebook_says():
+    changed = {k for k, value in experiments.ORIGINAL.items() if experiments.BEST[k] != value}
     assert changed == {"head", "normalization", "loss", "learning_rate", "schedule", "augment"}
-    assert experiments.BEST["loss"] in metrics.LOSSES and images.steps_per_epoch(425, 10) == 43
-
-
-def test_cross_validation_deals_each_pair_once_and_evenly():
-    ids = [f"P{k:03}_{int(k % 3 == 0)}" for k in range(100)]
-    parts = cross_validation.folds(ids)
-    assert sorted(sum(parts, [])) == ids and [len(part) for part in parts] == [20] * 5
-    assert all(6 <= sum(name.endswith("_1") for name in part) <= 8 for part in parts)
-    assert parts == cross_validation.folds(ids[::-1])
-
-
-def test_cross_validation_trains_what_the_file_says():
-    values = yaml.safe_load((workspace.PROJECT / "notebooks/params/best.yaml").read_text("utf-8"))
-    settings = cross_validation.recipe(values)
-    assert set(settings) == set(experiments.SEED) and settings["augment"] == "both"
-    same = set(settings) & set(values) - {"augment"}
-    assert len(same) > 8 and all(settings[name] == values[name] for name in same)
-
-
-def test_cross_validation_holds_out_what_it_scores(tmp_path, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(experiments, "train", lambda arrays, *a, **k: (seen.update(a=arrays), 2.4))
-    monkeypatch.setattr(cross_validation.images, "open_arrays", lambda f, ids, **k: ids)
-    truth = np.eye(4, dtype=np.uint8)
-    monkeypatch.setattr(experiments, "read_pairs", lambda f, ids: [(truth, truth) for _ in ids])
-    monkeypatch.setattr(experiments, "predict", lambda u, pairs: [truth * 0.6, truth * 0.4])
-    values = {"image_size": 32, "epochs": 1}
-    row = cross_validation.measure(tmp_path, ["a", "b"], ["a", "b", "c", "d"], values)
-    assert seen["a"] == ["c", "d"] and row == {"seconds": 2, "dice": "1.00000 0.00000"}
-
-
-def test_cross_validation_tells_masks_with_the_heart_by_their_gap():
-    mask = np.zeros((100, 120), np.uint8)
-    mask[10:90, 20:50] = mask[10:90, 80:100] = 1
-    assert cross_validation.gap(mask) == 30 / 80
-    mask[50:90, 60:80] = 1
-    assert cross_validation.gap(mask) == 10 / 80
-    mask[64, 50:80] = 0  # one row in the level, 58 to 66
-    assert cross_validation.gap(mask) == 30 / 80
-
-
-def test_cross_validation_scores_both_styles_of_masks(tmp_path, monkeypatch, capsys):
-    scores = {"wide_0": 0.9, "wide_1": 0.8, "narrow_0": 0.5, "narrow_1": 0.4, "wide_2": 0.7}
-    masks = tmp_path / "data" / "toy" / "train" / "masks"
-    masks.mkdir(parents=True)
-    for name in scores:
-        mask = np.zeros((100, 120), np.uint8)
-        mask[10:90, 20 : 70 if name.startswith("narrow") else 50] = mask[10:90, 80:100] = 255
-        cv2.imwrite(str(masks / f"{name}.png"), mask)
-    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
-    split = {"train": list(scores)[:3], "validation": list(scores)[3:]}
-    monkeypatch.setattr(cross_validation.dataset, "load_manifest", lambda f: {"split": split})
-    given = {"seconds": 1}
-    monkeypatch.setattr(
-        cross_validation,
-        "measure",
-        lambda f, held, i, v: given | {"dice": " ".join(str(scores[name]) for name in held)},
-    )
-    for dropout in (0.5, 0.0, 0.5):  # another recipe under the same name is measured anew
-        (tmp_path / "toy.yaml").write_text(f"dataset: toy\ndropout: {dropout}\n", "utf-8")
-        given["seconds"] += 1
-        capsys.readouterr()
-        cross_validation.main(str(tmp_path / "toy.yaml"), str(tmp_path / "table.csv"))
-    rows = experiments.read_table(tmp_path / "table.csv")
-    assert [row["seconds"] for row in rows] == [2] * 5 + [3] * 5
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.rsplit(" (")[0] for line in lines[5:]] == [
-        "all 5: 0.6600",
-        "gap below 0.3: 2: 0.4500",
-        "gap of 0.3 or more: 3: 0.8000",
-        "gap below 0.3 in narrow_0 narrow_1",
-    ]
+    assert experiments.BEST["loss"] in losses.LOSSES and batches.steps_per_epoch(425, 10) == 43

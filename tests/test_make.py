@@ -161,6 +161,14 @@ def test_environment_is_made_again_for_another_set_or_another_folder(copy, tmp_p
     assert make(moved, "-q", "setup").returncode == 0
 
 
+def test_notebooks_are_compared_unless_the_set_is_the_oldest(copy):
+    stamp(copy)
+    for arguments, wanted in (((), "--nbval"), (("NEWEST=1",), "--nbval"),
+                              (("OLDEST=1",), "--nbval-lax")):
+        words = make(copy, "-n", "nbval", *arguments).stdout.split()
+        assert [word for word in words if word in ("--nbval", "--nbval-lax")] == [wanted]
+
+
 def test_each_set_names_every_package(copy):
     """What pip would be told: pins, ranges, or the lower bound of each range."""
     ranges = tomllib.loads((copy / "pyproject.toml").read_text())["project"]

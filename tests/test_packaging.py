@@ -129,7 +129,7 @@ def test_help_answers_from_an_empty_folder(installed, tmp_path, arguments):
 
 def test_run_without_notebooks_is_refused_and_leaves_nothing(installed, tmp_path):
     done = run(installed, "-m", "unet_lib", "run", cwd=tmp_path)
-    assert done.returncode == 2 and "notebook" in done.stderr
+    assert done.returncode == 2 and "clone the project and call it there" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -159,8 +159,13 @@ def test_editable_installation_finds_the_checkout_from_anywhere(source, tmp_path
     elsewhere.mkdir()
     python = make_environment(environment)
     install(python, "-e", source, cwd=elsewhere)
-    code = "from unet_lib import workspace; print(workspace.CHECKOUT, workspace.PROJECT)"
+    code = (
+        "from unet_lib import workspace; print(workspace.CHECKOUT, workspace.PROJECT);"
+        "import pathlib, sys; print(*{p for p in sys.path if pathlib.Path(p, 'unet_lib').is_dir()})"
+    )
     done = run(python, "-c", code, cwd=elsewhere)
-    assert done.stdout == f"True {source.resolve()}\n", done.stderr
+    where, on_path = done.stdout.splitlines()
+    assert where == f"True {source.resolve()}", done.stderr
+    assert Path(on_path).resolve() == source.resolve()  # where a notebook's bootstrap cell looks
     command = python.with_name("unet-lowered" + python.suffix)
     assert "usage:" in run(command, "run", "--help", cwd=elsewhere).stdout

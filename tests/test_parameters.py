@@ -103,7 +103,8 @@ def test_numbers_of_numpy_are_numbers():
         ({"head": "seed"}, "did you mean 'original'?"),
         ({"epochs": 0}, "epochs must be a whole number, 1 or more, got 0; use 1"),
         ({"epochs": 20.0}, "got 20.0; use 20"),
-        ({"draws": 1}, "draws must be a whole number (one has no spread), 2 or more, got 1; use 2"),
+        ({"draws": 1}, "draws must be a whole number (one has no deviation), 2 or more, got 1; "
+                       "use 2"),
         ({"augment": 0}, "augment must be True or False, got 0; use False"),
         ({"run_name": "a/b"}, "got 'a/b'; use for example run_name='a_b'"),
         ({"strength": 2}, "the series has no parameter 'strength'; "

@@ -216,6 +216,16 @@ def test_checkpoints_come_newest_first_and_the_best_model_is_one(tmp_path):
     assert runs.finished_epochs(tmp_path) == 4
 
 
+def test_a_row_without_its_models_makes_no_other_model_the_best(tmp_path):
+    fake_epochs(tmp_path, 0.5, 0.4)
+    runs.write_history(tmp_path, history(0.5, 0.4, 0.3))  # and killed before epoch 3 was saved
+    found = [(epoch, path.name) for epoch, path in runs.checkpoints(tmp_path)]
+    assert found == [(2, "epoch-00002.keras"), (2, "best.keras"), (1, "epoch-00001.keras")]
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.unlink()
+    assert runs.checkpoints(tmp_path) == [(3, tmp_path / "best.keras")]
+
+
 def test_closing_adds_up_the_seconds_and_names_the_best_epoch(tmp_path):
     run = tmp_path / "done"
     open_run(run)

@@ -30,7 +30,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "plotting": set(), "series.plan": {"workspace", "parameters"},
     "series.execute": {"workspace", "bootstrap", "series.plan", "series.report"},
     "series.report": {"workspace"},
-    "__main__": {"workspace", "series.plan", "series.execute", "series.report"},
+    "__main__": LOW | {"series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 

@@ -1,6 +1,6 @@
 """Five-fold cross-validation of the recipe in a parameter file, after notebook 01 for its data.
 
-    python tests/cross_validation.py notebooks/params/best.yaml results.csv
+    python tools/cross_validation.py notebooks/params/best.yaml results.csv
 
 Each fold's model is scored after its last epoch at the masks' own size with a threshold of 0.5, so
 nothing is chosen on the fold that scores it. Each fold is saved at once, and the same command goes
@@ -11,6 +11,7 @@ each: a mask with the heart leaves only a narrow gap between the lungs at its he
 names those.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -22,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
-from unet_lib import dataset, experiments, images, metrics, workspace
+from unet_lib import batches, datasets, experiments, metrics, prediction, workspace
+from unet_lib.intake import splits
 
 FOLDS = 5
 NARROW = 0.3  # of the lungs' width: where a histogram of the gaps on Shenzhen has its valley
@@ -32,7 +34,7 @@ def folds(ids: list[str]) -> list[list[str]]:
     """Deal ids into parts of equal size and equal shares of each class, whatever their order."""
     parts, rest = [], list(ids)
     for left in range(FOLDS, 1, -1):
-        split = dataset.split_ids(rest, val_fraction=1 / left)
+        split = splits.split_ids(rest, val_fraction=1 / left)
         parts.append(split["validation"])
         rest = split["train"]
     return [*parts, rest]
@@ -40,18 +42,18 @@ def folds(ids: list[str]) -> list[list[str]]:
 
 def recipe(values: dict) -> dict:
     """Return the settings for `experiments.train` that a parameter file of notebook 04 means."""
-    known = {name: value for name, value in values.items() if name in experiments.SEED}
-    return experiments.SEED | known | {"augment": "both" if values.get("augment") else "none"}
+    known = {name: value for name, value in values.items() if name in experiments.ORIGINAL}
+    return experiments.ORIGINAL | known | {"augment": "both" if values.get("augment") else "none"}
 
 
 def measure(folder: Path, held_out: list[str], ids: list[str], values: dict) -> dict:
     """Train on all ids but the held-out ones; return the Dice of each held-out image."""
     rest, settings = [name for name in ids if name not in set(held_out)], recipe(values)
-    arrays = images.open_arrays(folder, rest, image_size=settings["image_size"])
+    arrays = batches.open_arrays(folder, rest, image_size=settings["image_size"])
     epochs, seed = values["epochs"], values.get("seed", 0)
     unet, seconds = experiments.train(arrays, settings, epochs=epochs, seed=seed)
-    pairs = experiments.read_pairs(folder, held_out)
-    probabilities = experiments.predict(unet, pairs)
+    pairs, again = itertools.tee(datasets.read_pairs(folder, held_out))  # a batch apart at most
+    probabilities = prediction.predict_all(unet, (image for image, _ in again))
     found = [metrics.dice(m, p >= 0.5) for (_, m), p in zip(pairs, probabilities, strict=True)]
     return {"seconds": round(seconds), "dice": " ".join(f"{value:.5f}" for value in found)}
 
@@ -87,7 +89,7 @@ def show(name: str, scores: list[float]) -> None:
 def main(file: str, table: str) -> None:
     values = yaml.safe_load(Path(file).read_text("utf-8"))
     folder = workspace.data_dir(values["dataset"])
-    split = dataset.load_manifest(folder)["split"]
+    split = datasets.load_manifest(folder)["split"]
     used = json.dumps(recipe(values) | {name: values.get(name) for name in ("epochs", "seed")})
     ids, scores = sorted(split["train"] + split["validation"]), {}
     for number, held_out in enumerate(folds(ids), 1):
@@ -100,7 +102,7 @@ def main(file: str, table: str) -> None:
         scores.update(zip(held_out, found, strict=True))
     show("all", list(scores.values()))
     masks = folder / "train" / "masks"
-    gaps = {name: gap(dataset.read_mask(masks / f"{name}.png")) for name in ids}
+    gaps = {name: gap(datasets.read_mask(masks / f"{name}.png")) for name in ids}
     narrow = [name for name in ids if gaps[name] < NARROW]
     show(f"gap below {NARROW}:", [scores[name] for name in narrow])
     show(f"gap of {NARROW} or more:", [scores[name] for name in ids if gaps[name] >= NARROW])

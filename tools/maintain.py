@@ -17,6 +17,7 @@ from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+SERIES = re.compile(r"[0-9]{2}_[a-z0-9_]+\.ipynb")  # no "01_mine copy.ipynb" beside them
 RESULT = "gallery-validation", "05_result.png"  # the cell whose figure the README shows
 # What Jupyter itself writes when it saves, so that opening a notebook changes nothing.
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -35,7 +36,7 @@ def execute_all(folder: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix="unet-lowered-") as workspace:
         os.environ["UNET_LOWERED_WORKSPACE"] = workspace
-        for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        for path in sorted(p for p in folder.iterdir() if SERIES.fullmatch(p.name)):
             print(path.name, flush=True)
             notebook = nbformat.read(path, 4)
             NotebookClient(

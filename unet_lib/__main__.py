@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from unet_lib import series
+from unet_lib import series, workspace
 from unet_lib.series import execute, plan
 
 
@@ -26,6 +26,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
+    if not workspace.CHECKOUT:
+        print(
+            f"Refused, nothing has run: `{asked.command}` executes the project's notebooks, which"
+            " an installed package does not hold; clone the project and call it there",
+            file=sys.stderr,
+        )
+        return 2
     try:
         runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only)
     except plan.Refused as error:

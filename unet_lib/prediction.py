@@ -66,8 +66,10 @@ def predict_all(
     size, images = unet.input_shape[1], iter(images)
     while batch := list(itertools.islice(images, batch_size)):
         small = pixels.to_float([pixels.resize_image(image, size) for image in batch])
-        for image, probability in zip(batch, unet.predict_on_batch(small), strict=True):
-            yield pixels.resize_probability(probability, image.shape)
+        shapes = [image.shape for image in batch]
+        batch.clear()  # before the next one is asked for
+        for shape, probability in zip(shapes, unet.predict_on_batch(small), strict=True):
+            yield pixels.resize_probability(probability, shape)
 
 
 def predict_squares(unet: keras.Model, squares: np.ndarray, *, batch_size: int = 8) -> np.ndarray:

@@ -100,8 +100,11 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     found = [(int(p.stem.split("-")[1]), p) for p in folder.glob(f"{CHECKPOINTS}/epoch-*.keras")]
     if (folder / "last.keras").exists():
         found.append((len(history["epoch"]), folder / "last.keras"))
-    if (folder / "best.keras").exists() and history["epoch"]:
-        found.append((best_epoch(history), folder / "best.keras"))
+    # a row beyond the newest checkpoint may be that of an epoch whose models were never written
+    newest = max((epoch for epoch, _ in found), default=len(history["epoch"]))
+    known = {name: column[:newest] for name, column in history.items()}
+    if (folder / "best.keras").exists() and known["epoch"]:
+        found.append((best_epoch(known), folder / "best.keras"))
     return sorted(found, key=lambda item: (item[0], item[1].name != "best.keras"), reverse=True)
 
 

@@ -58,6 +58,9 @@ def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model
     Returns:
         The model, optimizer included, and the number of finished epochs. Where the newest file is
         damaged, an earlier one is taken, with a word.
+
+    Raises:
+        ValueError: there are models, but all of them are damaged.
     """
     for done, path in runs.checkpoints(folder):
         try:
@@ -69,6 +72,11 @@ def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model
         finished = "finished: another run_name trains anew" if done >= epochs else "resuming"
         print(f"{done} of {epochs} epochs done, {finished}", flush=True)
         return found, done
+    if runs.checkpoints(folder):
+        raise ValueError(
+            f"none of the models in {workspace.shown(folder)} can be read; choose another run_name,"
+            " or delete this folder to start again"
+        )
     print(f"a new run: {epochs} epochs to do", flush=True)
     return unet, 0
 

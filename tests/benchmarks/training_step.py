@@ -1,6 +1,6 @@
 """How fast is a training step, and what does the house add to it? Run alone: `make bench`.
 
-The seed's model at 512 px, batch 10. One table, every ratio within this run: a matrix product as
+The model at 512 px, batch 10. One table, every ratio within this run: a matrix product as
 the machine's own measure; `train_on_batch` on one batch held in memory; `fit` as notebook 04 calls
 it (pipeline, callbacks, progress); the augmented pipeline alone; the step in bfloat16.
 """
@@ -19,7 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import keras
 import numpy as np
 
-from unet_lib import dataset, images, metrics, model, phantom, training
+from unet_lib import architecture, batches, phantom, pixels, runs, training
+from unet_lib.augmentation import Augmentation
+from unet_lib.intake import prepare
 
 SIZE, BATCH, STEPS = 512, 10, 5
 GFLOP = 3 * 2 * 13.74 * BATCH  # notebook 03 counts 13.74 GMAC forward; backward costs twice that
@@ -37,9 +39,9 @@ class Clock(keras.callbacks.Callback):
 
 def compiled() -> keras.Model:
     keras.utils.set_random_seed(0)
-    unet = model.build_unet(SIZE)
-    dice = keras.metrics.MeanMetricWrapper(metrics.batch_dice, name="dice")
-    unet.compile(keras.optimizers.Adam(1e-4), "binary_crossentropy", metrics=["accuracy", dice])
+    unet = architecture.build_unet(SIZE)
+    options = {"learning_rate": 1e-4, "schedule": "constant", "total_steps": STEPS + 1}
+    training.compile_unet(unet, loss="bce", **options)
     return unet
 
 
@@ -66,14 +68,14 @@ def bare(batch) -> float:
 def whole(arrays, run: Path) -> float:
     """Return the median seconds of a step inside fit, with everything that notebook 04 adds."""
     unet, clock = compiled(), Clock()
-    training.open_run(run, parameters={}, data_sha256="")
-    stack = images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0)
+    runs.open_run(run, parameters={}, data_sha256="")
+    stack = batches.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0)
     unet.fit(
         stack, epochs=1, steps_per_epoch=STEPS + 1, shuffle=False, verbose=0,
-        validation_data=images.evaluation_batches(arrays[0][:4], arrays[1][:4], batch_size=4),
+        validation_data=batches.evaluation_batches(arrays[0][:4], arrays[1][:4], batch_size=4),
         callbacks=[
             training.SeedDropout(0), training.StopOnNaN(), training.EpochSaver(run),
-            training.GreyWarning(images.to_float(arrays[0][:4])), training.Progress(epochs=1),
+            training.GreyWarning(pixels.to_float(arrays[0][:4])), training.Progress(epochs=1),
             clock,
             keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
         ],
@@ -83,11 +85,11 @@ def whole(arrays, run: Path) -> float:
 
 def pipeline(arrays) -> float:
     """Return the pairs per second that the augmented pipeline delivers by itself."""
-    options = {"batch_size": BATCH, "epochs": 1, "seed": 0, "augment": images.Augmentation()}
-    batches = iter(images.training_batches(*arrays, **options))
-    next(batches)
+    options = {"batch_size": BATCH, "epochs": 1, "seed": 0, "augment": Augmentation()}
+    stream = iter(batches.training_batches(*arrays, **options))
+    next(stream)
     start = time.perf_counter()
-    count = sum(len(image) for image, _ in batches)
+    count = sum(len(image) for image, _ in stream)
     return count / (time.perf_counter() - start)
 
 
@@ -107,12 +109,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         phantom.write_primary_tree(root / "source", train=(STEPS + 1) * BATCH + 10, test=1)
-        manifest = dataset.restructure(root / "source", root / "data", val_fraction=0.1)
+        manifest = prepare.restructure(root / "source", root / "data", val_fraction=0.1)
         ids = manifest["split"]["train"][: (STEPS + 1) * BATCH]
-        arrays = images.open_arrays(root / "data", ids, image_size=SIZE)
-        batch = next(
-            images.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0).as_numpy_iterator()
-        )
+        arrays = batches.open_arrays(root / "data", ids, image_size=SIZE)
+        stream = batches.training_batches(*arrays, batch_size=BATCH, epochs=1, seed=0)
+        batch = next(stream.as_numpy_iterator())
         peak = matmul()
         print(f"matrix product        {peak:6.0f} GFLOP/s in float32", flush=True)
         step = bare(batch)

@@ -91,8 +91,7 @@ def _check_values(run: Run, given: dict[str, object]) -> None:
         given = {k: v for k, v in given.items() if k != "source"}
     try:
         for values in (given, *({**_defaults(n), **v} for n, v in run.parameters.items())):
-            # A notebook that someone adds may have parameters of its own.
-            parameters.check(**{k: v for k, v in values.items() if k in parameters.TABLE})
+            parameters.check_all(values)  # a notebook that someone adds may have others besides
     except ValueError as error:
         raise Refused(str(error)) from None
 
