@@ -231,11 +231,12 @@ def test_only_what_its_import_says_is_dropped(loud_tensorflow):
     loud = run("import os, sys, tensorflow" + AFTER, workspace.PROJECT, PYTHONPATH=loud_tensorflow)
     assert loud.stderr == "I0000 cpu_feature_guard\n" * 2 + "after\ntoo\n"
     code = PREPARE + "bootstrap.prepare()\n"  # twice is no harm
-    code += "free = os.dup(0); os.close(free)\nos.write(2, b'before\\n')\nimport tensorflow\n"
-    code += "print(tensorflow.part.__name__, tensorflow.__spec__.name, os.dup(0) - free)"
+    code += "free = [os.dup(0), os.dup(0)]; [os.close(number) for number in free]\n"
+    code += "os.write(2, b'before\\n')\nimport tensorflow\nthen = [os.dup(0), os.dup(0)]\n"
+    code += "print(tensorflow.part.__name__, tensorflow.__spec__.name, then == free)"
     quiet = run(code + AFTER, workspace.PROJECT, PYTHONPATH=loud_tensorflow)
     assert quiet.stderr == "before\nafter\ntoo\n"
-    assert quiet.stdout == "tensorflow.part tensorflow 0\n"  # and no file stays open
+    assert quiet.stdout == "tensorflow.part tensorflow True\n"  # and no file stays open
 
 
 def test_an_import_that_fails_says_so_and_gives_stderr_back(loud_tensorflow):

@@ -131,23 +131,27 @@ def test_the_name_of_a_source(tmp_path, monkeypatch):
     assert name("phantom", phantoms=7) == "phantom (7 pairs)"
     assert name("kaggle") == name("kaggle", phantoms=7) == "kaggle"
     assert name("kaggle:owner/name") == "kaggle:owner/name"
-    assert name("kaggle-download") == "kaggle-download"  # a folder, whose name only begins so
+    assert name("kaggle-download/.") == "kaggle-download"  # a folder, whose name only begins so
     assert name("data/../data/mine/") == name(workspace.PROJECT / "data/mine") == "data/mine"
     assert name(tmp_path / "workspace/data/x") == "data/x"
     assert name(tmp_path / "far" / "away") == (tmp_path / "far" / "away").resolve().as_posix()
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(workspace.PROJECT.parent))
+    assert name("kaggle:owner/name") == "kaggle:owner/name"  # no folder, wherever one works
+    assert name("data/mine") == f"{workspace.PROJECT.name}/data/mine"
 
 
 # ----------------------------------------------------------------------------------------- reading
 
 
 WHOLE = png(GREY)
+LARGE = png(np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8))
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", WHOLE[:-1], WHOLE[:-13], WHOLE[:300], WHOLE[:8],
+    [b"", WHOLE[:-1], WHOLE[:-13], WHOLE[:300], WHOLE[:8], LARGE[:60000], LARGE[:-12],
      WHOLE[:200] + bytes([WHOLE[200] ^ 255]) + WHOLE[201:], b"GIF89a", b"\x89PNG", b"hello " * 50],
-    ids="empty cut-1 cut-13 cut-half cut-8 damaged gif-head png-head text".split(),
+    ids="empty cut-1 cut-13 half cut-8 large large-12 damaged gif-head png-head text".split(),
 )  # fmt: skip
 @pytest.mark.parametrize("read", [datasets.read_image, datasets.read_mask])
 def test_what_cannot_be_read_whole_is_refused(read, data, tmp_path):
@@ -157,6 +161,13 @@ def test_what_cannot_be_read_whole_is_refused(read, data, tmp_path):
         read(path)
     assert f"Röntgen.png cannot be read: {len(data)} bytes, cut off or no" in str(caught.value)
     assert "notebooks/01_restructure_dataset.ipynb makes it anew" in str(caught.value)
+
+
+def test_a_cut_file_is_refused_by_an_opencv_that_fills_it_up_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: GREY)  # as older ones did
+    (tmp_path / "cut.png").write_bytes(LARGE[:60000])
+    with pytest.raises(ValueError, match="cut.png cannot be read: 60000 bytes"):
+        datasets.read_image(tmp_path / "cut.png")
 
 
 def test_an_image_is_read_as_it_was_written(tmp_path):

@@ -397,6 +397,7 @@ def test_a_process_may_claim_again_and_releases_once(tmp_path, monkeypatch):
     assert start(CLAIMS, folder).communicate("\n")[0] == "mine\n"
     workspace.release(folder)  # nothing to give back: no harm
     workspace.claim(folder)  # and it can be had again
+    assert "in use by process" in start(CLAIMS, folder).communicate("\n")[0]
     workspace.release(folder)
 
 
