@@ -116,3 +116,10 @@ def test_a_download_is_used_as_it_is(tmp_path, target, monkeypatch):
     manifest = prepare.restructure(sources.resolve_source("kaggle"), target)
     assert fetched == [sources.KAGGLE_SLUG] and trained(manifest) == IDS
     assert state(tmp_path / "cache") == before
+
+
+def test_another_data_set_of_kaggle_is_fetched_by_its_name(monkeypatch):
+    module = types.SimpleNamespace(dataset_download=lambda slug: f"/cache/{slug}")
+    monkeypatch.setitem(sys.modules, "kagglehub", module)
+    found = sources.resolve_source("kaggle:some-one/lungs")
+    assert found.as_posix() == "/cache/some-one/lungs"

@@ -12,8 +12,8 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     """Return the folder behind the parameter `source`.
 
     Args:
-        source: "phantom" (drawn once, into data/phantom-source), "kaggle" (downloaded into
-            kagglehub's own cache), or a folder; a relative one starts at the project.
+        source: "phantom" (drawn once, into data/phantom-source), "kaggle" or "kaggle:owner/name"
+            (downloaded into kagglehub's own cache), or a folder; a relative one starts at the project.
         phantoms: how many pairs to draw if the source is "phantom", up to 9000; a number other
             than 120 gets a folder of its own.
 
@@ -24,7 +24,8 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     if source == "phantom":
         name = "phantom-source" if phantoms == 120 else f"phantom-source-{phantoms}"
         return _phantom_source(workspace.workspace() / "data" / name, phantoms)
-    return _download() if source == "kaggle" else workspace.resolve(source)
+    kind, _, slug = str(source).partition(":")
+    return _download(slug or KAGGLE_SLUG) if kind == "kaggle" else workspace.resolve(source)
 
 
 def _phantom_source(folder: Path, count: int) -> Path:
@@ -39,16 +40,16 @@ def _phantom_source(folder: Path, count: int) -> Path:
     return folder
 
 
-def _download() -> Path:
-    """Return kagglehub's folder with the Kaggle data set; download it if it is not there."""
+def _download(slug: str) -> Path:
+    """Return kagglehub's folder with a Kaggle data set; download it if it is not there."""
     try:
         import kagglehub
 
-        return Path(kagglehub.dataset_download(KAGGLE_SLUG))
+        return Path(kagglehub.dataset_download(slug))
     except Exception as error:
         raise RuntimeError(
-            f"Kaggle data set {KAGGLE_SLUG} could not be downloaded: {_reason(error)}\nBy hand:\n"
-            f"  1. open https://www.kaggle.com/datasets/{KAGGLE_SLUG}, sign in and download it\n"
+            f"Kaggle data set {slug} could not be downloaded: {_reason(error)}\nBy hand:\n"
+            f"  1. open https://www.kaggle.com/datasets/{slug}, sign in and download it\n"
             "  2. unpack the archive into data/kaggle-download\n"
             '  3. run this notebook with source = "data/kaggle-download"'
         ) from error
