@@ -98,7 +98,8 @@ def write_address(repository: str | None, project: Path = PROJECT) -> list[Path]
     old, release = read_address(project)
     new = f"https://github.com/{repository}" if repository else old
     old_name, new_name = (url.removeprefix("https://github.com/") for url in (old, new))
-    places = ["pyproject.toml", "*.md", "data/*.md", "notebooks/*.ipynb"]
+    places = ["pyproject.toml", "CITATION.cff", "*.md", "data/*.md", "docs/*.md"]
+    places.append("notebooks/*.ipynb")
     changed = []
     for path in sorted(p for pattern in places for p in project.glob(pattern)):
         text = before = path.read_text("utf-8")

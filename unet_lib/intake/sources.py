@@ -13,7 +13,8 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
 
     Args:
         source: "phantom" (drawn once, into data/phantom-source), "kaggle" or "kaggle:owner/name"
-            (downloaded into kagglehub's own cache), or a folder; a relative one starts at the project.
+            (downloaded into kagglehub's own cache), or a folder; a relative one starts at the
+            project.
         phantoms: how many pairs to draw if the source is "phantom", up to 9000; a number other
             than 120 gets a folder of its own.
 
