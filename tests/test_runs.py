@@ -20,7 +20,7 @@ def nothing_stays_claimed():
     before = set(workspace._claimed)
     yield
     for path in set(workspace._claimed) - before:
-        workspace._claimed.pop(path).close()
+        os.close(workspace._claimed.pop(path))
 
 
 def open_run(folder, *, data="d" * 64, **changed):

@@ -159,7 +159,7 @@ def test_a_killed_run_resumes_and_ends_bit_for_bit_like_an_uninterrupted_one(fin
         assert process.stdout.readline() == line
     time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert runs.finished_epochs(run) == 1 and not (run / "last.keras").exists()
     with pytest.raises(
         FileNotFoundError, match=r"'killed' has not finished \(1 of 3 epochs\).*resumes"

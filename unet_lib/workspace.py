@@ -219,28 +219,26 @@ def claim(folder: Path, *, purpose: str = "run") -> None:
     if path in _claimed or not fcntl:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
+    handle = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        file.close()
+        holder = os.read(handle, 1000).decode("utf-8", "replace").strip() or "another process"
+        os.close(handle)
         raise BlockingIOError(
             f"{shown(folder)} is in use by {holder}; wait until it ends, stop it (in JupyterLab:"
             " shut down its kernel), or choose another run_name"
         ) from None
     except OSError:  # some network disks know no locks
         pass
-    file.truncate(0)
     now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
-    file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n")
-    file.flush()
-    _claimed[path] = file
+    os.truncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
+    _claimed[path] = handle
 
 
 def release(folder: Path, *, purpose: str = "run") -> None:
     """Give back what `claim` reserved; without a claim nothing happens."""
-    file = _claimed.pop(folder.resolve() / f".{purpose}.lock", None)
-    if file:
-        file.close()
+    handle = _claimed.pop(folder.resolve() / f".{purpose}.lock", None)
+    if handle is not None:
+        os.close(handle)
