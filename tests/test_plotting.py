@@ -241,3 +241,19 @@ def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
     ax = plotting.time_to_quality(points, "Dice").axes[0]
     labels = ["slow and 1 more", "nearly good and 1 more", "cheap", "worse"]
     assert [text.get_text() for text in ax.texts] == labels
+
+
+@pytest.mark.parametrize(("side", "shown"), [(800, 800), (801, 401), (3000, 750)])
+def test_a_grid_draws_no_more_pixels_than_a_panel_can_show(side, shown):
+    image = np.arange(side, dtype=np.uint16).astype(np.uint8)[:, None].repeat(40, axis=1)
+    mask = np.zeros((side, 40), np.uint8)
+    mask[side // 4 : side // 2, 8:32] = 1
+    figure = plotting.prediction_grid([image], [mask], {"best": [mask]})
+    drawn = figure.axes[0].images[0].get_array()
+    step = -(-side // 800)
+    assert len(drawn) == shown and np.array_equal(drawn, image[::step, ::step])
+    top, bottom = span(contours(figure.axes[2])[0])[2:]
+    assert abs(top * step - side / 4) <= step and abs(bottom * step - side / 2) <= step
+    assert figure.axes[2].get_ylim() == (shown - 0.5, -0.5)
+    grid = plotting.pair_grid([image], [mask])
+    assert [len(ax.images[0].get_array()) for ax in grid.axes] == [shown] * 3

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
 TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
 DPI = 80
+LARGEST = 800  # px of a side that a panel of a grid is drawn from
 _MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
 
 
@@ -38,6 +39,7 @@ def pair_grid(
         ValueError: lengths or shapes differ, or an image is not grey uint8.
     """
     _check(images, titles, masks=masks)
+    images, masks = _thin(images), _thin(masks)
     columns = min(columns, len(images))
     rows = 3 * -(-len(images) // columns)
     figure, axes = _panels(rows, columns, side=1.55)
@@ -71,6 +73,8 @@ def prediction_grid(
     """
     named = {f"predictions[{name!r}]": values for name, values in predictions.items()}
     _check(images, titles, masks=masks, **named)
+    images, masks = _thin(images), _thin(masks)
+    predictions = {name: _thin(values) for name, values in predictions.items()}
     figure, axes = _panels(len(images), 2 + len(predictions), side=1.8)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         _show(axes[k, 0], image, "" if k else "image")
@@ -206,6 +210,12 @@ def _panels(rows: int, columns: int, *, side: float) -> tuple[Figure, np.ndarray
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     return figure, axes
+
+
+def _thin(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Leave out rows and columns that no panel could show: they cost Matplotlib much memory."""
+    steps = [-(-max(picture.shape) // LARGEST) for picture in pictures]
+    return [p[::step, ::step] for p, step in zip(pictures, steps, strict=True)]
 
 
 def _show(ax: Axes, pixels: np.ndarray, title: str, *, top_value: int = 255) -> None:
