@@ -537,8 +537,9 @@ def watch_asserts(notebook, name: str) -> set[str]:
         for number, node in enumerate(sorted(found, key=lambda n: -n.lineno)):
             key = f"{name}:{cell.id}:{number}"
             expected.add(key)
-            told = f"open(__import__('os').environ['REACHED'], 'a').write({key + chr(10)!r})"
-            lines.insert(node.end_lineno, " " * node.col_offset + "_ = " + told)
+            place = "open(__import__('os').environ['REACHED'], 'a')"
+            told = f"with {place} as _file: _file.write({key + chr(10)!r})"
+            lines.insert(node.end_lineno, " " * node.col_offset + told)
         cell.source = "\n".join(lines)
     return expected
 
