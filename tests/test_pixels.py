@@ -1,5 +1,6 @@
 """From a picture to the model's size and back."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,3 +43,23 @@ def test_grey_levels_become_shares_of_white():
     found = pixels.to_float(np.array([[[0, 51], [204, 255]]], np.uint8))
     assert found.shape == (1, 2, 2, 1) and found.dtype == np.float32
     assert found.ravel() == pytest.approx([0, 0.2, 0.8, 1])
+
+
+def test_enlarging_is_bilinear():
+    """Between two pixels lie the values in between; areas would give blocks."""
+    small = np.array([[0, 200], [0, 200]], np.uint8)
+    assert pixels.resize_image(small, 8)[0].tolist() == [0, 0, 25, 75, 125, 175, 200, 200]
+
+
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
+def test_an_image_of_which_one_side_is_smaller_is_enlarged_bilinearly(shape):
+    """Areas are averaged only where both sides shrink."""
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    expected = cv2.resize(image, (24, 24), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(pixels.resize_image(image, 24), expected)
+
+
+def test_a_probability_with_and_without_channel_axis_is_the_same():
+    probability = np.random.default_rng(0).random((4, 6), np.float32)
+    flat = pixels.resize_probability(probability, (9, 11))
+    assert np.array_equal(flat, pixels.resize_probability(probability[..., None], (9, 11)))

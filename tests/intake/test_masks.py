@@ -32,3 +32,8 @@ def test_every_mask_becomes_binary(pixels, expected, fault, source, target):
     assert formats.read(path, masks.judge_mask)[0].dtype == np.uint8
     noted = [f["fault"] for f in manifest["findings"] if f["count"]]
     assert noted == [fault] * (fault is not None)
+
+
+def test_a_pixel_at_half_of_the_range_is_background():
+    pixels = np.array([[0, 127, 128, 254]], np.uint8)
+    assert masks.judge_mask(pixels)[0].tolist() == [[0, 0, 1, 1]]

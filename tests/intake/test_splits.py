@@ -58,3 +58,9 @@ def test_an_impossible_split_is_refused(options, text, source, target):
     with pytest.raises(ValueError, match=text):
         prepare.restructure(source, target, **options)
     assert state(target.parents[1]) == before
+
+
+@pytest.mark.parametrize("fraction", [0, 1])
+def test_the_ends_of_the_range_are_no_fraction(fraction):
+    with pytest.raises(ValueError, match=f"must lie between 0 and 1 .* got {fraction}"):
+        splits.split_ids(["a", "b", "c"], val_fraction=fraction)
