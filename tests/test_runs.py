@@ -281,3 +281,16 @@ def test_a_missing_run_names_the_notebook_that_makes_it(tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"^runs/none/run.json .* notebooks/04_train.ipynb"):
         runs.load_run(workspace.run_dir("none"))
+
+
+def test_more_epochs_leave_best_where_it_is(tmp_path):
+    """Only last.keras becomes a checkpoint, though best.keras may be the newest that is left."""
+    run = tmp_path / "run"
+    few = {"epochs": 1, "schedule": "constant"}
+    runs.open_run(run, parameters=few, data_sha256="d")
+    assert not (run / runs.CHECKPOINTS).exists()  # a kill here leaves nothing to stumble over
+    runs.write_history(run, {name: [1.0] for name in runs.COLUMNS})
+    (run / "best.keras").write_bytes(b"best")
+    assert runs.open_run(run, parameters=few | {"epochs": 2}, data_sha256="d") == 1
+    assert (run / "best.keras").read_bytes() == b"best"
+    assert runs.read_record(run)["parameters"]["epochs"] == 2

@@ -11,9 +11,11 @@ import keras
 import numpy as np
 from scipy import ndimage
 
-from unet_lib import losses, pixels, workspace
-
-assert losses.LOSSES  # Keras finds the losses of a saved model by their names, once imported
+from unet_lib import (
+    losses,  # noqa: F401  Keras finds a saved model's losses once it is imported
+    pixels,
+    workspace,
+)
 
 
 def load(path: Path) -> keras.Model:

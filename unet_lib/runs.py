@@ -42,11 +42,10 @@ def open_run(folder: Path, *, parameters: dict, data_sha256: str) -> int:
     if record:
         _refuse_other(folder, record, wanted)
     if record is None or record["parameters"] != parameters:
-        (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        if record:  # more epochs: what was the end is a checkpoint now
-            newest = checkpoints(folder)[:1]
-            for epoch, path in newest:
-                os.replace(path, folder / CHECKPOINTS / f"epoch-{epoch:05d}.keras")
+        if (folder / "last.keras").exists():  # more epochs: what was the end is a checkpoint now
+            epoch = len(read_history(folder)["epoch"])
+            (folder / CHECKPOINTS).mkdir(exist_ok=True)
+            os.replace(folder / "last.keras", folder / CHECKPOINTS / f"epoch-{epoch:05d}.keras")
         workspace.write_json(folder / "run.json", {**wanted, **environment()})
     return finished_epochs(folder)
 
