@@ -1,74 +1,165 @@
-"""Look at every file once: what can be used, and what is wrong with the rest."""
+"""What is wrong with a source, and what can be used: findings, decided for the whole set.
 
-import hashlib
-import re
-from collections.abc import Callable
-from pathlib import Path
+First each pair is reduced to a few figures (`looks`). What they mean is decided afterwards, from all
+of them, and only then is it known which pairs can be used.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from unet_lib.intake import formats, masks
+from unet_lib.intake import intensity, masks, splits
+from unet_lib.intake.intensity import Scales
+from unet_lib.intake.looks import Look, Progress, look_at_all
+from unet_lib.intake.masks import Meaning
 from unet_lib.intake.tree import Tree
 
-Progress = Callable[[int, int], None]
+_FEW_LEVELS = 32  # grey levels below which a picture is all but flat
+_NEGATIVE = 0.1  # standard deviations by which foreground is brighter than what surrounds it
+_COPY = 0.995  # correlation of two pictures at 16 x 16 px that show the same
 
 
-def audit(tree: Tree, progress: Progress | None) -> dict[str, dict]:
-    """Decode every file once and note its faults; return the items that can be used, by id."""
-    pairs = sorted(tree.images.keys() & tree.masks.keys() - tree.test.keys())
-    items, tests, train = {}, {}, {}
-    for number, name in enumerate([*sorted(tree.test), *pairs], 1):
-        item = _examine(tree, name)
-        pixels = item and item["image_sha256"]
-        if item and name in tree.test:
-            tests.setdefault(pixels, name)
-        elif item and pixels in tests:
-            item = tree.note("same image in train and test", f"{name} = {tests[pixels]}")
-        elif item and train.setdefault(pixels, name) != name:
-            item = tree.note("same image twice in train", f"{name} = {train[pixels]}")
-        if item:
-            items[name] = item
-        if progress:
-            progress(number, len(tree.test) + len(pairs))
-    return items
+@dataclass(frozen=True)
+class Audited:
+    """A source as the audit leaves it; `tree.notes` holds the findings.
+
+    Attributes:
+        looks: the usable images by id, pairs and test images.
+        pairs: ids of the usable pairs.
+        meaning: what the values of the masks mean.
+        scales: how 16-bit images become 8 bits deep.
+        turned: ids of images whose black and white change places.
+    """
+
+    looks: dict[str, Look]
+    pairs: list[str]
+    meaning: Meaning
+    scales: Scales
+    turned: frozenset[str]
 
 
-def _load(tree: Tree, path: Path, judge: Callable) -> np.ndarray | None:
-    """Return what `judge` makes of the file, or None if it is unreadable; note its faults."""
-    try:
-        data = path.read_bytes()
-        pixels, faults = judge(formats.decode(data))
-    except (OSError, ValueError) as error:
-        return tree.note("unreadable file", path, f": {getattr(error, 'strerror', None) or error}")
-    for fault, detail in faults.items():
-        tree.note(fault, path, detail)
-    if not faults and data[24:26] == b"\x08\x00":  # PNG header: 8 bits, grey
-        tree.plain.add(path)
-    return pixels
+def audit(
+    tree: Tree,
+    progress: Progress | None = None,
+    *,
+    mask_values: str = "auto",
+    intensity_range: str = "auto",
+    invert: str = "no",
+    empty_masks: str = "exclude",
+    grouped: bool = False,
+) -> Audited:
+    """Read every file once, note its faults in `tree`, and decide what the set means.
+
+    Args:
+        tree: from `tree.find_tree`.
+        progress: called with (files examined, files in all).
+        mask_values: see `masks.decide`.
+        intensity_range: see `intensity.choose`.
+        invert: "no", "auto" (negatives among positives are turned round) or "yes" (all are).
+        empty_masks: "exclude", or "keep" where an empty mask is a fact.
+        grouped: whether the caller keeps groups on one side of the split by itself.
+
+    Raises:
+        ValueError: what the masks mean is not plain; see `masks.decide`.
+    """
+    looks = look_at_all(tree, progress)
+    for look in looks.values():
+        for fault, path, detail in look.notes:
+            tree.note(fault, path, detail)
+    looks = {name: look for name, look in looks.items() if look.usable}
+    counts = {_called(tree, n, k): c for n, look in looks.items() for k, c in enumerate(look.counts)}
+    meaning = masks.decide(counts, mask_values)
+    for fault, file, detail in meaning.notes:
+        tree.note(fault, file, detail)
+    scales = intensity.choose({n: x.depth for n, x in looks.items() if x.depth}, intensity_range)
+    for fault, name, detail in scales.notes:
+        tree.note(fault, name, detail)
+    _drop_without_meaning(tree, looks, meaning, keep_empty=empty_masks == "keep")
+    _drop_copies(tree, looks)
+    _note_flat(tree, looks, scales)
+    if not grouped:
+        _note_near_copies(tree, looks)
+    turned = _find_negatives(tree, looks, invert)
+    usable = [name for name in looks if name not in tree.test]
+    return Audited(looks, usable, meaning, scales, turned)
 
 
-def _examine(tree: Tree, name: str) -> dict | None:
-    """Decode a test image or a pair; return its manifest entry, or None if it is unfit."""
-    testing = name in tree.test
-    image = _load(tree, tree.test[name] if testing else tree.images[name], formats.judge_image)
-    mask = None if testing else _load(tree, tree.masks[name], masks.judge_mask)
-    if image is None or (mask is None and not testing):
-        return None
-    if not testing and image.shape != mask.shape:
-        sizes = " (image {} x {}, mask {} x {})".format(*image.shape, *mask.shape)
-        return tree.note("image and mask of different size", name, sizes)
-    if not testing and mask.min() == mask.max():
-        return None  # empty or full: noted already
-    kind = re.search(r"_([01])$", name)
-    return {
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "image_sha256": _pixel_hash(image),
-        "mask_sha256": None if testing else _pixel_hash(mask),
-        "class": int(kind[1]) if kind else None,
-    }
+def _called(tree: Tree, name: str, number: int) -> str:
+    """Return what a mask is called in findings: its path, and of an annotation the image as well."""
+    paths = tree.masks[name]
+    path = paths[min(number, len(paths) - 1)]
+    shown = tree.shown(path)
+    return f"{shown} ({name})" if path.suffix.lower() == ".json" else shown
 
 
-def _pixel_hash(pixels: np.ndarray) -> str:
-    """Hash size and pixels, so that a copy saved in another way is still found."""
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+def _drop_without_meaning(tree: Tree, looks: dict[str, Look], meaning: Meaning, *, keep_empty: bool):
+    """Note masks that show nothing or everything, and leave their pairs out."""
+    for name, look in list(looks.items()):
+        if name in tree.test:
+            continue
+        kinds = {masks.covers(counts, meaning) for counts in look.counts}
+        kind = "full" if "full" in kinds else "empty" if kinds == {"empty"} else ""
+        if not kind:
+            continue
+        faint = any(counts.faint for counts in look.counts)
+        detail = ": what is not 0 is scattered and faint" if faint and kind == "empty" else ""
+        kept = kind == "empty" and keep_empty
+        tree.note("empty mask, kept" if kept else f"{kind} mask", tree.masks[name][0], detail)
+        if not kept:
+            del looks[name]
+
+
+def _drop_copies(tree: Tree, looks: dict[str, Look]) -> None:
+    """Note pictures that occur twice; a test image stays, of training images the first."""
+    tests, train = {}, {}
+    for name, look in list(looks.items()):
+        if name in tree.test:
+            tests.setdefault(look.digest, name)
+        elif look.digest in tests:
+            tree.note("same image in train and test", f"{name} = {tests[look.digest]}")
+            del looks[name]
+        elif train.setdefault(look.digest, name) != name:
+            tree.note("same image twice in train", f"{name} = {train[look.digest]}")
+            del looks[name]
+
+
+def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
+    for name, look in looks.items():
+        levels = look.levels
+        if look.depth:
+            low, high = scales.ranges[name]
+            levels = min(256, round(255 * (look.depth.high - look.depth.low) / (high - low)) + 1)
+        if levels < _FEW_LEVELS:
+            tree.note("few grey levels", _path(tree, name), f" ({levels} of 256)")
+
+
+def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
+    """Note pictures that are near copies and share a prefix: films of one patient, most likely."""
+    for prefix, names in splits.shared_prefixes(n for n in looks if n not in tree.test).items():
+        small = np.stack([looks[name].small for name in names])
+        for start in range(0, len(names), 1000):
+            alike = small[start : start + 1000] @ small.T >= _COPY
+            for row, column in zip(*np.nonzero(np.triu(alike, start + 1)), strict=True):
+                pair = f"{names[start + row]} and {names[column]}"
+                tree.note("near copies that share a prefix", pair, f" (prefix {prefix})")
+
+
+def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozenset[str]:
+    """Note pictures whose foreground is the brighter part where that of most is the darker one."""
+    shown = {n: look.contrast for n, look in looks.items() if look.contrast is not None}
+    own = {name for name, look in looks.items() if not look.settled}
+    if invert == "yes":
+        return frozenset(own)
+    dark = [name for name, contrast in shown.items() if contrast > _NEGATIVE]
+    bright = [name for name, contrast in shown.items() if contrast < -_NEGATIVE]
+    if len(dark) <= len(bright):
+        return frozenset()
+    turned = frozenset(name for name in bright if name in own and invert == "auto")
+    for name in bright:
+        fault = "negative, turned round" if name in turned else "may be a negative"
+        tree.note(fault, _path(tree, name))
+    return turned
+
+
+def _path(tree: Tree, name: str):
+    return tree.test[name] if name in tree.test else tree.images[name]

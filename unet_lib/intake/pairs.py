@@ -1,0 +1,91 @@
+"""One image and its masks, read in the same way for the audit and for writing."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unet_lib.intake import annotations, formats, intensity, masks, values
+from unet_lib.intake.formats import Raster
+from unet_lib.intake.masks import Meaning
+from unet_lib.intake.values import Values
+
+
+def read_image(path: Path) -> tuple[np.ndarray, Raster]:
+    """Return an image as (H, W) grey of its stored depth with square pixels, and what it came from.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it holds no picture that can be used.
+    """
+    raster = formats.decode(path.read_bytes())
+    grey = formats.to_grey(raster)
+    if raster.aspect != 1:
+        height, width = grey.shape
+        tall = raster.aspect > 1
+        size = (width, round(height * raster.aspect)) if tall else (round(width / raster.aspect), height)
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)
+    return grey, raster
+
+
+def read_masks(paths: Iterable[Path], image: Path, shape: tuple[int, int]) -> list[Values]:
+    """Return the values of all masks of one image; an annotation gives one for each of its labels.
+
+    Args:
+        paths: mask files, or JSON files of LabelMe or COCO.
+        image: the image that they belong to; an annotation names it.
+        shape: height and width of the image in px.
+
+    Raises:
+        OSError: a file cannot be opened.
+        ValueError: it holds no mask that can be used.
+    """
+    found = []
+    for path in paths:
+        if path.suffix.lower() == ".json":
+            planes = annotations.read(path, image.name, shape=shape).masks
+            found += [values.from_plane(plane, name) for name, plane in planes.items()]
+        else:
+            found.append(values.read_values(formats.decode_mask(path.read_bytes())))
+    return found
+
+
+def finish_image(
+    grey: np.ndarray, *, reach: tuple[float, float] | None, turned: bool = False
+) -> np.ndarray:
+    """Return the (H, W) uint8 image that goes into the data set.
+
+    Args:
+        grey: (H, W) uint8 or uint16, from `read_image`.
+        reach: the values of a 16-bit image that become 0 and 255.
+        turned: whether black and white change places.
+    """
+    image = intensity.to_8_bit(grey, *reach) if grey.dtype == np.uint16 else grey
+    return 255 - image if turned else image
+
+
+def finish_mask(found: Iterable[Values], meaning: Meaning, shape: tuple[int, int]) -> np.ndarray:
+    """Return the (H, W) uint8 mask in {0, 1}: what any of the masks of an image calls foreground.
+
+    Args:
+        found: from `read_masks`; a mask of another size is resized by nearest neighbour.
+        meaning: what the values mean in this set.
+        shape: height and width of the image in px.
+    """
+    joined = np.zeros(shape, np.uint8)
+    for each in found:
+        joined |= fit(masks.apply(each, meaning), shape)
+    return joined
+
+
+def fit(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return a mask at another size, each pixel the nearest one of the original."""
+    if mask.shape == shape:
+        return mask
+    return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def same_proportions(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tell whether two sizes (height, width) have the same proportions within 1 %."""
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= 0.01
