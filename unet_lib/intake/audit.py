@@ -16,7 +16,7 @@ from unet_lib.intake.tree import Tree
 
 _FEW_LEVELS = 32  # grey levels below which a picture is all but flat
 _NEGATIVE = 0.1  # standard deviations by which foreground is brighter than what surrounds it
-_COPY = 0.995  # correlation of two pictures at 16 x 16 px that show the same
+_COPY = 0.99  # correlation of two pictures at 16 x 16 px that show the same
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _look(tree: Tree, name: str) -> Look:
 
 def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
     look.shape, look.kind, look.settled = grey.shape, raster.kind, raster.settled
-    look.digest = _pixel_hash(grey)
+    look.digest = hash_pixels(grey)
     look.depth = intensity.measure(grey)
     look.levels = np.count_nonzero(np.bincount(grey.ravel())) if grey.dtype == np.uint8 else 256
     small = cv2.resize(grey.astype(np.float32), (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).ravel()
@@ -138,7 +138,7 @@ def _contrast(grey: np.ndarray, found: list[Values], counts: list[Counts]) -> fl
         border = max(counted.border, key=counted.border.get)
         part = masks.apply(each, Meaning(frozenset(counted.pixels) - {border}, {}, (), ()))
         inside |= pairs.fit(part, (_SKETCH, _SKETCH))
-    ring = cv2.dilate(inside, np.ones((13, 13), np.uint8)) - inside
+    ring = cv2.dilate(inside, np.ones((7, 7), np.uint8)) - inside
     if not inside.any() or not ring.any() or small.std() == 0:
         return None
     return float((small[ring > 0].mean() - small[inside > 0].mean()) / small.std())
@@ -151,6 +151,6 @@ def _is_grey_png(path: Path) -> bool:
     return head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:] == b"\x08\x00"
 
 
-def _pixel_hash(pixels: np.ndarray) -> str:
+def hash_pixels(pixels: np.ndarray) -> str:
     """Hash size and pixels, so that a copy saved in another way is still found."""
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()

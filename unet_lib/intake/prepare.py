@@ -8,27 +8,75 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import audit, formats, masks, splits
+from unet_lib.intake import pairs, splits
 from unet_lib.intake import tree as trees
+from unet_lib.intake.audit import Audited, audit
+from unet_lib.intake.looks import Progress, hash_pixels
 from unet_lib.intake.tree import Tree
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a data set is to be made; `parameters.TABLE` holds what each may be.
+
+    Attributes:
+        val_fraction: see `split_ids`.
+        split_seed: see `split_ids`.
+        split: see `split_ids`.
+        group_by: regular expression; ids in which it captures the same stay on one side.
+        mask_values: see `masks.decide`.
+        intensity: see `intensity.choose`.
+        invert: see `audit.audit`.
+        empty_masks: see `audit.audit`.
+        follow_links: whether links that lead out of the source are followed.
+    """
+
+    val_fraction: float = 0.15
+    split_seed: int = 0
+    split: str = "stratified"
+    group_by: str = ""
+    mask_values: str = "auto"
+    intensity: str = "auto"
+    invert: str = "no"
+    empty_masks: str = "exclude"
+    follow_links: bool = False
+
+
+def examine(
+    source: str | Path, options: Options, progress: Progress | None = None
+) -> tuple[Tree, Audited]:
+    """Find a source's tree and audit it; nothing is written.
+
+    Args:
+        source: a folder with a known tree, or a CSV list (see `tree.EXPECTED`).
+        options: how the data set would be made.
+        progress: called with (images examined, images in all).
+
+    Raises:
+        FileNotFoundError: `source` does not exist.
+        ValueError: there is no known tree, or what the masks mean is not plain.
+    """
+    tree = trees.find_tree(Path(os.path.realpath(source)), follow_links=options.follow_links)
+    return tree, _audit(tree, options, progress)
 
 
 def restructure(
     source: str | Path,
     target: str | Path,
     *,
-    val_fraction: float = 0.15,
-    split_seed: int = 0,
-    split: str = "stratified",
     asked: str | None = None,
-    progress: audit.Progress | None = None,
+    progress: Progress | None = None,
+    **options: object,
 ) -> dict:
     """Audit `source` and write it as `target`/{train/images, train/masks, test}/<id>.png.
 
@@ -36,38 +84,50 @@ def restructure(
     A second run with the same source and options writes nothing.
 
     Args:
-        source: a folder with a known tree (see `tree.EXPECTED`); it is never modified.
+        source: a folder with a known tree, or a CSV list (see `tree.EXPECTED`); it is never
+            modified.
         target: the folder to make, usually `workspace.data_dir(dataset)`.
-        val_fraction: see `split_ids`.
-        split_seed: see `split_ids`.
-        split: see `split_ids`.
         asked: `datasets.source_name` of the parameter `source`; else the folder is named.
-        progress: called with (files examined, files in all).
+        progress: called with (images examined, images in all).
+        **options: see `Options`.
 
     Returns:
         The manifest, and "written": False if the data set was there already, unchanged.
 
     Raises:
         FileNotFoundError: `source` does not exist.
-        ValueError: bad options, or no usable pair; nothing has been written.
+        ValueError: bad options, masks whose meaning is not plain, or no usable pair; nothing has
+            been written.
         OSError: `target` cannot be written; what it held before is still there.
     """
+    wish = Options(**options)
     source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
-    splits.check_split(val_fraction, split)
+    splits.check_split(wish.val_fraction, wish.split)
     _check_apart(source, target)
-    tree = trees.find_tree(source)
-    files = [*tree.images.values(), *tree.masks.values(), *tree.test.values()]
-    wanted = {"source": asked or workspace.shown(source), "split_rule": split}
-    wanted |= {"val_fraction": val_fraction, "split_seed": split_seed}
-    wanted["source_sha256"] = _digest(tree.root, files, tree.layout, tree.notes)
+    tree = trees.find_tree(source, follow_links=wish.follow_links)
+    wanted = {"source": asked or workspace.shown(source), **_record(wish)}
+    wanted["source_sha256"] = _digest(tree.root, trees.files(tree), tree.layout, tree.notes)
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
-    items = audit.audit(tree, progress)
-    fresh = _describe(tree, items, wanted, source=source, target=target)
+    audited = _audit(tree, wish, progress)
+    fresh = _describe(tree, audited, wish, source=source) | wanted
     with workspace.replacing_folder(target) as partial:
         if not (manifest := _unchanged(target, wanted)):  # not made by another run meanwhile
-            _build(tree, fresh, partial)
+            _build(tree, audited, {"format": 1, "dataset": target.name} | fresh, partial)
     return (manifest or datasets.load_manifest(target)) | {"written": not manifest}
+
+
+def _audit(tree: Tree, options: Options, progress: Progress | None) -> Audited:
+    return audit(
+        tree, progress, mask_values=options.mask_values, intensity_range=options.intensity,
+        invert=options.invert, empty_masks=options.empty_masks,
+        grouped=bool(options.group_by or tree.group),
+    )
+
+
+def _record(options: Options) -> dict:
+    """Return the options as a manifest keeps them."""
+    return {("split_rule" if k == "split" else k): v for k, v in asdict(options).items()}
 
 
 def _check_apart(source: Path, target: Path) -> None:
@@ -103,58 +163,107 @@ def _unchanged(target: Path, wanted: dict) -> dict | None:
     return None
 
 
-def _describe(tree: Tree, items: dict, wanted: dict, *, source: Path, target: Path) -> dict:
-    """Return the manifest but for the hash of the files; refuse a source without a usable pair."""
-    findings = [
-        {"fault": f, "count": len(n), "examples": sorted(n)[:5], "decision": trees.FAULTS[f]}
-        for f, n in tree.notes.items()
-    ]
-    pairs = [i for i, item in items.items() if item["mask_sha256"]]
-    if not pairs:
-        faults = "\n".join(
-            f"    {f['fault']}: {f['count']}, such as {f['examples'][0]}"
-            for f in findings
-            if f["count"]
-        )
-        raise ValueError(
-            f"source {workspace.shown(source)} holds no readable pair of image and mask.\n"
-            f"{trees.EXPECTED}\nFound: {trees.describe(source)}; of these could not be used:\n"
-            f"{faults or '    none'}"
-        )
-    depths = {len(path.relative_to(tree.root).parts) for path in tree.test.values()}
-    options = {"val_fraction": wanted["val_fraction"], "split_seed": wanted["split_seed"]}
-    manifest = {
-        "format": 1,
-        "dataset": target.name,
+def _describe(tree: Tree, audited: Audited, options: Options, *, source: Path) -> dict:
+    """Return what a manifest says of a source; refuse one without a usable pair."""
+    if not audited.pairs:
+        raise ValueError(_no_pair(tree, source))
+    groups = tree.group or splits.group_by(audited.pairs, options.group_by)
+    split = _split(tree, audited.pairs, options, groups)
+    depths = {len(path.relative_to(tree.root).parts) for path in tree.test.values()} if tree.layout == "primary" or tree.layout == "usable" else set()
+    return {
         "layout": tree.layout,
         "test_layout": [form for depth, form in trees.TEST_FORMS.items() if depth in depths],
-        **wanted,
-        "split": splits.split_ids(pairs, **options, split=wanted["split_rule"]),
-        "test": [i for i, item in items.items() if not item["mask_sha256"]],
-        "items": items,
-        "findings": findings,
+        "split": split,
+        "groups": {name: groups[name] for name in audited.pairs if name in groups},
+        "test": [name for name in audited.looks if name in tree.test],
+        "mask_table": [asdict(row) for row in audited.meaning.rows],
+        "foreground": sorted(map(str, audited.meaning.foreground)),
+        "intensity_rule": audited.scales.rule,
+        "findings": describe_findings(tree),
     }
-    return manifest | {"data_sha256": datasets.data_hash(manifest)}
 
 
-def _build(tree: Tree, manifest: dict, partial: Path) -> None:
+def describe_findings(tree: Tree) -> list[dict]:
+    """Return every fault that the audit looks for: how often, where, and the decision on it."""
+    return [
+        {"fault": fault, "count": len(cases), "examples": sorted(cases)[:5],
+         "decision": trees.FAULTS[fault], "cases": sorted(cases)}
+        for fault, cases in tree.notes.items()
+    ]
+
+
+def _no_pair(tree: Tree, source: Path) -> str:
+    faults = "\n".join(
+        f"    {fault}: {len(cases)}, such as {min(cases)}" for fault, cases in tree.notes.items() if cases
+    )
+    return (
+        f"source {workspace.shown(source)} holds no readable pair of image and mask.\n"
+        f"{trees.EXPECTED}\nFound: {trees.describe(source)}; of these could not be used:\n"
+        f"{faults or '    none'}"
+    )
+
+
+def _split(tree: Tree, pairs: list[str], options: Options, groups: dict[str, str]) -> dict:
+    """Divide the pairs: as the source says if it does, else by `split_ids`."""
+    if own := sorted(name for name in pairs if name in tree.validation):
+        train = sorted(name for name in pairs if name not in tree.validation)
+        if not train:
+            raise ValueError("all usable pairs are validation pairs; training needs one at least")
+        return {"train": train, "validation": own}
+    return splits.split_ids(
+        pairs, val_fraction=options.val_fraction, split_seed=options.split_seed,
+        split=options.split, groups=groups,
+    )
+
+
+def _build(tree: Tree, audited: Audited, manifest: dict, partial: Path) -> None:
     """Write a whole data set into the empty folder `partial`; the manifest comes last."""
     for folder in ("train/images", "train/masks", "test"):
         (partial / folder).mkdir(parents=True)
-    origins = {"images": tree.images, "masks": tree.masks, "test": tree.test}
-    names = datasets.files(manifest)
-    for name in names:
-        kind, stem = Path(name).parent.name, Path(name).stem
-        _put(tree, origins[kind][stem], partial / name, is_mask=kind == "masks")
-    manifest["files_sha256"] = _digest(partial, [partial / name for name in names])
+    names = list(audited.looks)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        written = pool.map(lambda name: _put(tree, audited, name, partial), names)
+        manifest["items"] = dict(zip(names, written, strict=True))
+    manifest["data_sha256"] = datasets.data_hash(manifest)
+    files = [partial / name for name in datasets.files(manifest)]
+    manifest["files_sha256"] = _digest(partial, files)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (partial / "manifest.json").write_text(text, "utf-8")
 
 
-def _put(tree: Tree, origin: Path, copy: Path, *, is_mask: bool) -> None:
-    if origin in tree.plain:
+def _put(tree: Tree, audited: Audited, name: str, partial: Path) -> dict:
+    """Write one image and its mask; return what the manifest says of them."""
+    look, testing = audited.looks[name], name in tree.test
+    origin = tree.test[name] if testing else tree.images[name]
+    copy = partial / ("test" if testing else "train/images") / f"{name}.png"
+    digest = look.digest
+    if origin in look.plain and name not in audited.turned:
         copy.write_bytes(origin.read_bytes())
     else:
-        pixels, _ = formats.read(origin, masks.judge_mask if is_mask else formats.judge_image)
-        pixels = pixels * np.uint8(255) if is_mask else pixels
-        copy.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        grey, _ = pairs.read_image(origin)
+        reach = audited.scales.ranges.get(name)
+        image = pairs.finish_image(grey, reach=reach, turned=name in audited.turned)
+        copy.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        digest = hash_pixels(image)
+    kind = re.search(r"_([01])$", name)
+    return {
+        "height": look.shape[0],
+        "width": look.shape[1],
+        "image_sha256": digest,
+        "mask_sha256": None if testing else _put_mask(tree, audited, name, partial),
+        "class": int(kind[1]) if kind else None,
+    }
+
+
+def _put_mask(tree: Tree, audited: Audited, name: str, partial: Path) -> str:
+    """Write the mask of a pair and return its hash."""
+    paths, shape = tree.masks[name], audited.looks[name].shape
+    copy = partial / "train/masks" / f"{name}.png"
+    found = pairs.read_masks(paths, tree.images[name], shape)
+    mask = pairs.finish_mask(found, audited.meaning, shape)
+    plain = len(paths) == 1 and paths[0] in audited.looks[name].plain
+    if plain and audited.meaning.foreground == {255}:
+        copy.write_bytes(paths[0].read_bytes())
+    else:
+        copy.write_bytes(cv2.imencode(".png", mask * np.uint8(255))[1].tobytes())
+    return hash_pixels(mask)
