@@ -182,6 +182,30 @@ def _list(pattern: str, *, allowed: str, example: str) -> Rule:
     )
 
 
+def _pattern() -> Rule:
+    """Regular expressions; "" for none."""
+
+    def fits(value: str) -> bool:
+        try:
+            return re.compile(value) is not None
+        except re.error:
+            return False
+
+    return Rule(str, "a regular expression, or '' for none", fits,
+                lambda value: r"use for example '^(\d+)_', whose bracket captures the patient")
+
+
+def _range() -> Rule:
+    """Two whole numbers, the lower one first; "auto" as well."""
+
+    def fits(value: str) -> bool:
+        ends = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", value)
+        return value == "auto" or bool(ends) and int(ends[1]) < int(ends[2]) <= 65535
+
+    return Rule(str, "'auto', or the values that become black and white, two whole numbers up to"
+                " 65535, the lower first", fits, lambda value: "use for example '0,4095'")
+
+
 def _source() -> Rule:
     """Words for what is made or fetched, or a path that exists."""
     allowed = "'phantom', 'kaggle', 'kaggle:owner/name', or a folder or list that exists"
@@ -226,6 +250,15 @@ TABLE: dict[str, Rule] = {
     "val_fraction": _real(0, 1, ends="()", remedy="use for example 0.15"),
     "split_seed": _whole(0, 2**31 - 1, example=0),
     "split": _choice("stratified", "last"),
+    "group_by": _pattern(),
+    "mask_values": _list(
+        r"[^,=]+(=[^,=]+)?", example="1,2",
+        allowed="'auto', or what is foreground: grey values or ranges, colours or labels' names",
+    ),
+    "intensity": _range(),
+    "invert": _choice("no", "auto", "yes"),
+    "empty_masks": _choice("exclude", "keep"),
+    "follow_links": _flag(),
     "seed": _whole(0, 2**31 - 1, example=0),
     "image_size": _side(128),
     "batch_size": _whole(1, example=4),

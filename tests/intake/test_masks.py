@@ -1,39 +1,230 @@
-"""What the values of a mask mean."""
-
-import cv2
 import numpy as np
 import pytest
-from made_trees import BOX, GREY, SOFT, save
+from test_values import BOTH, LEFT, RIGHT, counted, jpeg, raster
 
-from unet_lib import datasets
-from unet_lib.intake import formats, masks, prepare
+from unet_lib.intake import masks, values
+from unet_lib.intake.masks import decide
 
-
-@pytest.mark.parametrize(
-    "pixels, expected, fault",
-    [
-        (BOX * np.uint8(255), BOX, None),
-        (BOX * np.uint8(1), BOX, "mask of 0 and 1"),
-        (SOFT.astype(np.uint8), SOFT > 127.5, "mask neither 0/1 nor 0/255"),
-        (BOX * np.uint8(128), BOX, "mask neither 0/1 nor 0/255"),
-        (BOX * np.uint16(65535), BOX, "mask neither 0/1 nor 0/255"),
-        (np.repeat((BOX * np.uint8(255))[..., None], 3, -1), BOX, None),
-        (np.dstack([BOX * np.uint8(255)] * 3 + [np.full_like(GREY, 255)]), BOX, None),
-    ],
-    ids="0/255 0/1 soft 0/128 16-bit rgb rgba".split(),
-)
-def test_every_mask_becomes_binary(pixels, expected, fault, source, target):
-    path = save(source / "train_images/P_00_0/masks/P_00_0.png", pixels)
-    manifest = prepare.restructure(source, target)
-    written = cv2.imread(str(target / "train/masks/P_00_0.png"), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(written, expected * 255)
-    np.testing.assert_array_equal(formats.read(path, masks.judge_mask)[0], expected)
-    np.testing.assert_array_equal(datasets.read_mask(target / "train/masks/P_00_0.png"), expected)
-    assert formats.read(path, masks.judge_mask)[0].dtype == np.uint8
-    noted = [f["fault"] for f in manifest["findings"] if f["count"]]
-    assert noted == [fault] * (fault is not None)
+WHITE = BOTH * np.uint8(255)
+LABELS = np.uint8(1) * RIGHT + np.uint8(2) * LEFT
+HEART = LABELS.copy()
+HEART[40:60, 44:54] = 3
 
 
-def test_a_pixel_at_half_of_the_range_is_background():
-    pixels = np.array([[0, 127, 128, 254]], np.uint8)
-    assert masks.judge_mask(pixels)[0].tolist() == [[0, 0, 1, 1]]
+def judge(*files, mask_values="auto", of=None):
+    """Return the meaning of a set of masks, and what becomes of each file."""
+    given = [f if isinstance(f, values.Raster) else raster(f) for f in files]
+    found = [values.read_values(each) for each in given]
+    counts = {f"m{n}.png": values.count(each) for n, each in enumerate(found)}
+    meaning = decide(counts, mask_values)
+    return meaning, [masks.apply(each, meaning) for each in found], counts
+
+
+def refused(*files, **options):
+    with pytest.raises(ValueError) as error:
+        judge(*files, **options)
+    text = str(error.value)
+    assert "mask_values" in text
+    return text
+
+
+def notes(meaning, fault):
+    return [file + detail for found, file, detail in meaning.notes if found == fault]
+
+
+# ------------------------------------------------------------------------------------------ plain
+
+
+def test_0_and_255_need_no_word():
+    meaning, made, _ = judge(WHITE, WHITE)
+    assert meaning.foreground == {255} and meaning.notes == ()
+    assert all((mask == BOTH).all() and mask.dtype == np.uint8 for mask in made)
+
+
+def test_0_and_1():
+    meaning, made, _ = judge(BOTH, BOTH)
+    assert notes(meaning, "mask of 0 and 1") == ["m0.png", "m1.png"]
+    assert all((mask == BOTH).all() for mask in made)
+
+
+def test_0_and_1_in_some_files_and_0_and_255_in_others():
+    meaning, made, _ = judge(WHITE, BOTH, WHITE)
+    assert notes(meaning, "mask of 0 and 1") == ["m1.png"]
+    assert all((mask == BOTH).all() for mask in made)
+
+
+def test_16_bits():
+    meaning, made, _ = judge(BOTH.astype(np.uint16) * 65535, WHITE)
+    assert notes(meaning, "mask of other values") == ["m0.png (0, 65535)"]
+    assert all((mask == BOTH).all() for mask in made)
+
+
+def test_one_colour_on_black():
+    red = np.dstack([WHITE, BOTH * 0, BOTH * 0])
+    meaning, made, _ = judge(red, jpeg(red, 60), jpeg(red, 90))
+    assert meaning.foreground == {"#ff0000"}
+    assert notes(meaning, "coloured mask")[0] == "m0.png (#ff0000)"
+    assert (made[0] == BOTH).all() and np.mean(made[1] != BOTH) < 0.03
+
+
+def test_soft_borders():
+    meaning, made, _ = judge(jpeg(WHITE, 30), jpeg(WHITE, 90), WHITE)
+    assert meaning.foreground == {255}
+    assert len(notes(meaning, "mask with a soft border")) == 2
+    assert all(np.mean(mask != BOTH) < 0.01 for mask in made)
+
+
+def test_alpha_is_the_mask():
+    white = np.full((96, 96, 3), 255, np.uint8)
+    meaning, made, _ = judge(raster(white, WHITE))
+    assert notes(meaning, "mask in the alpha channel") == ["m0.png (255)"]
+    assert (made[0] == BOTH).all()
+
+
+def test_a_stray_value_in_few_files_becomes_background():
+    stray = BOTH.copy()
+    stray[0, 0] = 3
+    meaning, made, _ = judge(stray, *[BOTH] * 11)
+    assert notes(meaning, "stray value in a mask") == ["m0.png: 1 px of 3"]
+    assert (made[0] == BOTH).all()
+
+
+def test_a_stray_value_in_many_files_or_of_many_pixels_is_no_stray():
+    stray = BOTH.copy()
+    stray[0, 0] = 3
+    assert "they hold 2 values besides 0" in refused(*[stray] * 3, *[BOTH] * 9)
+    stray[0, :60] = 3
+    assert "they hold 2 values besides 0" in refused(stray, *[BOTH] * 11)
+
+
+def test_names_of_lungs_are_joined():
+    planes = {"right lung": RIGHT, "left lung": LEFT}
+    found = [values.from_plane(plane, name) for name, plane in planes.items()]
+    meaning = decide({f"a{n}": values.count(each) for n, each in enumerate(found)})
+    assert meaning.foreground == {"right lung", "left lung"}
+    joined = masks.apply(found[0], meaning) | masks.apply(found[1], meaning)
+    assert (joined == BOTH).all()
+
+
+# ------------------------------------------------------------------- refused, with table and line
+
+
+@pytest.mark.parametrize(("files", "line"), [
+    ([LABELS] * 3, "1,2"),
+    ([np.uint8(1) * RIGHT, np.uint8(2) * LEFT, np.uint8(1) * RIGHT], "1,2"),
+    ([np.uint8(127) * RIGHT + np.uint8(255) * LEFT], "127,255"),
+    ([np.uint8(85) * RIGHT + np.uint8(170) * LEFT] * 2, "85,170"),
+    ([jpeg(np.uint8(127) * RIGHT + np.uint8(255) * LEFT)], "127,255"),
+    ([HEART] * 2, "1,2,3"),
+    ([np.where(BOTH, 1, 2).astype(np.uint8)] * 2, "1"),
+    ([255 - WHITE] * 3, "0"),
+    ([1 - BOTH] * 3, "0"),
+    ([np.dstack([np.uint8(255) * LEFT, BOTH * 0, np.uint8(128) * RIGHT])], "#000080,#ff0000"),
+])  # fmt: skip
+def test_refused(files, line):
+    text = refused(*files)
+    assert text.startswith("what the values of these masks mean is not plain: ")
+    assert f'\n    mask_values: "{line}"\n' in text and "of the pixels" in text
+    settled, *_ = judge(*files, mask_values=line)
+    assert settled.foreground
+
+
+def test_the_table():
+    text = refused(LABELS, LABELS)
+    rows = [line.split() for line in text.splitlines()[1:5]]
+    share = f"{LEFT.mean():.1%}"
+    assert rows[0] == ["value", "of", "the", "pixels", "files", "of", "the", "border"]
+    assert rows[1] == ["0", f"{1 - BOTH.mean():.1%}", "2", "100.0%"]
+    assert sorted(rows[2:]) == [["1", share, "2", "0.0%"], ["2", share, "2", "0.0%"]]
+
+
+def test_void_255_is_not_suggested():
+    void = BOTH.copy()
+    void[:, 46:50] = 255
+    assert 'mask_values: "1"' in refused(void, void)
+
+
+@pytest.mark.parametrize("share", [1, 3, 9])
+def test_some_inverted(share):
+    files = [255 - WHITE] * share + [WHITE] * (10 - share)
+    text = refused(*files)
+    assert f"in {share} of 10 files the foreground lies along the border" in text
+    assert all(f"m{n}.png\n" in text for n in range(share)) and "CSV list" in text
+    meaning, made, _ = judge(*files, mask_values="255")
+    assert notes(meaning, "foreground along the border") == [f"m{n}.png" for n in range(share)]
+
+
+def test_lungs_that_touch_the_border_are_not_inverted():
+    wide = WHITE.copy()
+    wide[:2] = wide[:, :2] = 255  # just under half of the border
+    wide[:, :2][48:] = 0
+    assert judge(wide)[0].foreground == {255}
+
+
+def test_colours_on_transparency():
+    white = np.full((96, 96, 3), 255, np.uint8)
+    white[BOTH > 0] = 255, 0, 0
+    text = refused(raster(white, WHITE))
+    assert "transparency" in text and 'mask_values: "#ff0000"' in text
+    _, made, _ = judge(raster(white, WHITE), mask_values="#FF0000")
+    assert (made[0] == BOTH).all()
+
+
+def test_one_value_per_file_but_not_the_same():
+    assert "2 values" in refused(BOTH, BOTH * np.uint8(2))
+    assert "2 values" in refused(WHITE, BOTH * np.uint8(200))
+
+
+def test_lung_and_heart_by_name():
+    found = [values.from_plane(RIGHT, "lung"), values.from_plane(LEFT, "heart")]
+    counts = {f"a{n}": values.count(each) for n, each in enumerate(found)}
+    with pytest.raises(ValueError, match='mask_values: "heart,lung"'):
+        decide(counts)
+    assert decide(counts, "lung").foreground == {"lung"}
+
+
+# ------------------------------------------------------------------------------------ mask_values
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("1,2", BOTH), ("1, 2", BOTH), ("1-2", BOTH), ("1", RIGHT), ("2", LEFT), ("2-9", LEFT + HEART // 3),
+    ("right lung=1, left lung=2", BOTH), ("0", HEART == 0), ("'1','2'", BOTH),
+])  # fmt: skip
+def test_asked(text, expected):
+    _, made, _ = judge(HEART, mask_values=text)
+    inside = np.array(expected) > 0 if "9" in text else (np.array(expected) > 0) & (HEART != 3)
+    assert (made[0] == inside).all()
+
+
+def test_asked_of_jpegs_of_different_quality():
+    sides = np.uint8(127) * RIGHT + np.uint8(255) * LEFT
+    _, made, _ = judge(*[jpeg(sides, q) for q in (20, 75, 95)], mask_values="127,255")
+    assert all(np.mean(mask != BOTH) < 0.03 for mask in made)
+
+
+def test_a_value_that_occurs_nowhere():
+    text = refused(LABELS, mask_values="1,7")
+    assert "no mask holds 7 (mask_values was '1,7')" in text and "of the pixels" in text
+    with pytest.raises(ValueError, match="empty entry"):
+        judge(LABELS, mask_values="1,,2")
+
+
+def test_empty_and_full():
+    noise = np.zeros((96, 96), np.uint8)
+    noise[3] = 3
+    meaning, _, counts = judge(WHITE, BOTH * 0, BOTH * 0 + np.uint8(255), noise, BOTH * 0 + np.uint8(1))
+    assert [masks.covers(c, meaning) for c in counts.values()] == ["", "empty", "full", "empty", "full"]
+    meaning, _, counts = judge(LABELS, LABELS * (LABELS == 2), mask_values="1")
+    assert [masks.covers(c, meaning) for c in counts.values()] == ["", "empty"]
+
+
+def test_nothing_but_empty_masks():
+    meaning, made, counts = judge(BOTH * 0, BOTH * 0)
+    assert meaning.foreground == frozenset() and not made[0].any()
+    assert masks.covers(counts["m0.png"], meaning) == "empty"
+
+
+def test_a_long_table_is_cut():
+    stripes = np.repeat(np.arange(20, dtype=np.uint8), 8)[None].repeat(40, 0)
+    text = refused(stripes)
+    assert "... and 8 more values" in text
