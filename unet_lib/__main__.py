@@ -1,9 +1,11 @@
-"""The command line: `python -m unet_lib run`."""
+"""The command line: `python -m unet_lib run` and `check`."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from unet_lib import series, workspace
+from unet_lib.commands import check
 from unet_lib.series import execute, plan
 
 
@@ -20,12 +22,37 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="one parameter; wins over the files")
     add("--run", metavar="NAME", help="folder under runs/ (default: the file's stem, or 'quick')")
     add("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
+    look = commands.add_parser(
+        "check", help="audit X-rays and masks of one's own: would they do, and what would be trained?"
+    )
+    add = look.add_argument
+    add("source", metavar="SOURCE", help="a folder, a CSV list, 'phantom' or 'kaggle:owner/name'")
+    add("--out", metavar="DIR", help="write check.yaml and contact_sheet.png there")
+    add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+        help="a parameter of notebook 01, such as: -p mask_values 1,2")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
+    try:
+        return {"run": _run, "check": _check}[asked.command](asked)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+
+
+def _check(asked: argparse.Namespace) -> int:
+    try:
+        values = check.convert(asked.parameters)
+    except ValueError as error:
+        print(f"Refused, nothing has run: {error}", file=sys.stderr)
+        return 2
+    return check.run(asked.source, values, out=Path(asked.out) if asked.out else None)
+
+
+def _run(asked: argparse.Namespace) -> int:
     if not workspace.CHECKOUT:
         print(
             f"Refused, nothing has run: `{asked.command}` executes the project's notebooks, which"

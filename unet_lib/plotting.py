@@ -54,6 +54,37 @@ def pair_grid(
     return figure
 
 
+def contact_sheet(
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    titles: Sequence[str],
+    *,
+    columns: int = 4,
+) -> Figure:
+    """Show many images, each with its mask's outline, to look through at once.
+
+    Args:
+        images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
+        masks: (H, W) in {0, 1} or bool, each of its image's size.
+        titles: one line above each image, such as its id.
+        columns: images side by side.
+
+    Raises:
+        ValueError: lengths or shapes differ, or an image is not grey uint8.
+    """
+    _check(images, titles, masks=masks)
+    columns = min(columns, len(images))
+    figure, axes = _panels(-(-len(images) // columns), columns, side=2.6)
+    for ax, image, mask, title in zip(
+        axes.flat, _thin(images), _thin(masks), titles, strict=False
+    ):
+        _show(ax, image, title)
+        outline(ax, mask, color=TRUTH)
+    for ax in axes.flat[len(images):]:
+        ax.set_visible(False)
+    return figure
+
+
 def prediction_grid(
     images: Sequence[np.ndarray],
     masks: Sequence[np.ndarray],

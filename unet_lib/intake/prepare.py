@@ -110,7 +110,7 @@ def restructure(
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
     audited = _audit(tree, wish, progress)
-    fresh = _describe(tree, audited, wish, source=source) | wanted
+    fresh = describe(tree, audited, wish, source=source) | wanted
     with workspace.replacing_folder(target) as partial:
         if not (manifest := _unchanged(target, wanted)):  # not made by another run meanwhile
             _build(tree, audited, {"format": 1, "dataset": target.name} | fresh, partial)
@@ -163,7 +163,7 @@ def _unchanged(target: Path, wanted: dict) -> dict | None:
     return None
 
 
-def _describe(tree: Tree, audited: Audited, options: Options, *, source: Path) -> dict:
+def describe(tree: Tree, audited: Audited, options: Options, *, source: Path) -> dict:
     """Return what a manifest says of a source; refuse one without a usable pair."""
     if not audited.pairs:
         raise ValueError(_no_pair(tree, source))

@@ -1,0 +1,1 @@
+"""What the command line does beyond running notebooks: `check` a source, `predict` masks."""
