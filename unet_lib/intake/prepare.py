@@ -15,9 +15,39 @@ import cv2
 import numpy as np
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import audit, formats, masks, splits
+from unet_lib.intake import audit, formats, masks, sources, splits
 from unet_lib.intake import tree as trees
 from unet_lib.intake.tree import Tree
+
+
+def find_source(
+    source: str | Path, target: str | Path, *, phantoms: int = 120, **options: object
+) -> Path:
+    """Return the folder to read for `restructure`, without a network wherever that is possible.
+
+    Args:
+        source: see `sources.resolve_source`.
+        target: the folder to make, usually `workspace.data_dir(dataset)`.
+        phantoms: see `sources.resolve_source`.
+        **options: of `restructure`: val_fraction, split_seed, split.
+
+    Returns:
+        The source's folder; or `target`, if it holds a whole data set that was made of the same
+        source with the same options, and the source would have to be fetched first.
+
+    Raises:
+        RuntimeError: as `sources.resolve_source`.
+    """
+    if sources.needs_network(source):
+        wanted = _wanted(datasets.source_name(source, phantoms=phantoms), **options)
+        if _unchanged(Path(target), wanted):
+            print(
+                f"unchanged: {workspace.shown(target)} is there; its source, {source}, is not"
+                " cached and was not asked",
+                flush=True,
+            )
+            return Path(target)
+    return sources.resolve_source(source, phantoms=phantoms)
 
 
 def restructure(
@@ -36,7 +66,8 @@ def restructure(
     A second run with the same source and options writes nothing.
 
     Args:
-        source: a folder with a known tree (see `tree.EXPECTED`); it is never modified.
+        source: a folder with a known tree (see `tree.EXPECTED`); it is never modified. It may be
+            `target` itself, as `find_source` gives it: then nothing is to be done.
         target: the folder to make, usually `workspace.data_dir(dataset)`.
         val_fraction: see `split_ids`.
         split_seed: see `split_ids`.
@@ -54,11 +85,13 @@ def restructure(
     """
     source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     splits.check_split(val_fraction, split)
+    options = {"val_fraction": val_fraction, "split_seed": split_seed, "split": split}
+    wanted = _wanted(asked or workspace.shown(source), **options)
+    if source == target and (manifest := _unchanged(target, wanted)):  # from `find_source`
+        return manifest | {"written": False}
     _check_apart(source, target)
     tree = trees.find_tree(source)
     files = [*tree.images.values(), *tree.masks.values(), *tree.test.values()]
-    wanted = {"source": asked or workspace.shown(source), "split_rule": split}
-    wanted |= {"val_fraction": val_fraction, "split_seed": split_seed}
     wanted["source_sha256"] = _digest(tree.root, files, tree.layout, tree.notes)
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
@@ -68,6 +101,14 @@ def restructure(
         if not (manifest := _unchanged(target, wanted)):  # not made by another run meanwhile
             _build(tree, fresh, partial)
     return (manifest or datasets.load_manifest(target)) | {"written": not manifest}
+
+
+def _wanted(
+    source: str, *, val_fraction: float = 0.15, split_seed: int = 0, split: str = "stratified"
+) -> dict:
+    """Return what the manifest of such a data set says about how it was made."""
+    asked = {"source": source, "split_rule": split}
+    return asked | {"val_fraction": val_fraction, "split_seed": split_seed}
 
 
 def _check_apart(source: Path, target: Path) -> None:
