@@ -117,17 +117,17 @@ def _download(slug: str) -> Path:
 
 
 def _by_hand(slug: str, reason: str) -> str:
-    name, _, version = slug.partition("/versions/")
+    name = slug.partition("/versions/")[0]
     steps = (
         f"Kaggle data set {slug} could not be downloaded: {reason}\n"
         f"Nor is it cached in {cache_folder() / 'datasets' / name}.\nBy hand:\n"
         f"  1. open https://www.kaggle.com/datasets/{slug}, sign in and download it, here or on a"
         " machine with a network\n"
         "  2. unpack the archive into data/kaggle-download\n"
-        '  3. set source = "data/kaggle-download", or any other folder that holds the files'
+        '  3. set source = "data/kaggle-download", or to any other folder that holds the files'
     )
-    if others := [n for n in cached_versions(slug) if str(n) != version]:
-        steps += f'\nCached is another version: source = "kaggle:{name}/versions/{others[-1]}"'
+    if others := cached_versions(slug):
+        steps += f'\nCached is another version: source = "kaggle:{name}/versions/{max(others)}"'
     return steps
 
 
