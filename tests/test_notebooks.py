@@ -358,10 +358,27 @@ def test_links_lead_somewhere(path):
                 assert (FOLDER / html.unescape(target)).exists(), (cell.id, target)
 
 
-def test_every_parameter_file_is_accepted():
-    for path in sorted((FOLDER / "params").glob("*.yaml")):
-        (run,) = plan.plan([str(path)], {})
-        assert run.name == path.stem
+@pytest.mark.parametrize("path", sorted((FOLDER / "params").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_parameter_file_runs_on_a_machine_that_holds_nothing_else(
+    path, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(workspace, "PROJECT", tmp_path / "stranger" / "unet-lowered")
+    monkeypatch.chdir(tmp_path)
+    (run,) = plan.plan([str(path)], {})
+    assert run.name == path.stem
+    given = plan.read_parameters(str(path))
+    assert given["source"] in ("phantom", "kaggle") or "/versions/" in given["source"]
+    outside = re.compile(r"\.\./|(^|\s)[/~]|:\\")
+    assert not [line for line in path.read_text("utf-8").splitlines() if outside.search(line)]
+
+
+def test_nothing_but_the_tests_knows_where_real_x_rays_lie_here():
+    beside = "../" + "shared"
+    kinds = ("*.md", "Makefile", "notebooks/**/*.*", "docs/*.md", "data/*.md", "tools/*.py",
+             "unet_lib/**/*.py", "tests/**/*.py")  # fmt: skip
+    files = [path for kind in kinds for path in workspace.PROJECT.glob(kind) if path.is_file()]
+    assert len(files) > 60
+    assert not [path for path in files if beside.encode() in path.read_bytes()]
 
 
 def test_documents_have_the_same_address():

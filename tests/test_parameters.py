@@ -51,7 +51,8 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("own_table", [True, False], [0, 1, "yes"]),
     ("source", ["phantom", "kaggle", "kaggle:a.b/c-d", "kaggle:a/b/versions/1", "notebooks",
                 "README.md", str(workspace.PROJECT)],
-     ["", " ", "no/such/folder", "kaggle:", "kaggle:a", "kaggle:a/b/c", "~nobody/x", "a\0b"]),
+     ["", " ", "no/such/folder", "kaggle:", "kaggle:a", "kaggle:a/b/c",
+      "kaggle:a/b/versions/0", "~nobody/x", "a\0b"]),
 ]
 
 

@@ -16,7 +16,7 @@ RENAMED = {
 }
 """Names of earlier releases, for parameters and choices, and what they are called now."""
 
-_KAGGLE = r"kaggle(:[\w.-]+/[\w.-]+(/versions/\d+)?)?"
+_KAGGLE = r"kaggle(:[\w.-]+/[\w.-]+(/versions/[1-9]\d*)?)?"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """A workspace, a source and the place of its data set for each test of the intake."""
 
+import socket
+
 import pytest
 from made_trees import make_tree
 
@@ -7,6 +9,7 @@ from made_trees import make_tree
 @pytest.fixture(autouse=True)
 def own_workspace(tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kaggle-cache"))
 
 
 @pytest.fixture
@@ -17,3 +20,17 @@ def source(tmp_path):
 @pytest.fixture
 def target(tmp_path):
     return tmp_path / "data" / "xrays"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Take the network away; return the list of who was asked for."""
+    asked = []
+
+    def refuse(*address, **_):
+        asked.append(address)
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return asked

@@ -88,6 +88,50 @@ def test_the_second_run_changes_nothing_and_says_so(source, target):
     assert {**second, "written": True} == first
 
 
+def made_of_kaggle(source, target, **options):
+    """Make a data set whose manifest says that it came from Kaggle."""
+    return prepare.restructure(source, target, asked="kaggle", **options)
+
+
+def test_a_made_data_set_is_enough_without_asking_anyone(source, target, no_network, capsys):
+    made = made_of_kaggle(source, target, split_seed=3)
+    before = state(target)
+    options = {"val_fraction": 0.15, "split_seed": 3, "split": "stratified"}
+    found = prepare.find_source("kaggle", target, **options)
+    assert found == target and no_network == []
+    assert capsys.readouterr().out == (
+        "unchanged: data/xrays is there; its source, kaggle, is not cached and was not asked\n"
+    )
+    again = prepare.restructure(found, target, asked="kaggle", **options)
+    assert again == made | {"written": False} and state(target) == before
+
+
+@pytest.mark.parametrize("other", ["kaggle:some-one/lungs", "split_seed", "bytes", "nothing made"])
+def test_any_other_data_set_is_not(other, source, target, no_network):
+    made_of_kaggle(source, target)
+    asked = other if ":" in other else "kaggle"
+    if other == "bytes":
+        save(target / "train/masks/P_00_0.png", GREY)
+    if other == "nothing made":
+        target = target.with_name("none")
+    with pytest.raises(RuntimeError, match="could not be downloaded"):
+        prepare.find_source(asked, target, split_seed=int(other == "split_seed"))
+    assert no_network
+
+
+def test_a_source_at_hand_is_read_whatever_is_made(source, target):
+    made_of_kaggle(source, target)
+    assert prepare.find_source(source, target) == source
+
+
+def test_a_data_set_is_not_its_own_source(source, target):
+    """Only `find_source` may say so: then the manifest names the source that was asked for."""
+    made_of_kaggle(source, target)
+    for options in ({}, {"asked": "kaggle", "split_seed": 1}):
+        with pytest.raises(ValueError, match="must not hold each other"):
+            prepare.restructure(target, target, **options)
+
+
 @pytest.mark.parametrize(
     "change", ["split_seed", "val_fraction", "split", "source", "stray", "lost", "edited"]
 )

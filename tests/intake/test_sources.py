@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -74,6 +75,97 @@ def test_what_a_kill_while_drawing_leaves_goes_with_the_next_run(tmp_path, monke
     assert left == {"phantom-source", ".phantom-source.sha256"}
 
 
+def cache(tmp_path, name: str, *versions: int, complete=True) -> list[Path]:
+    """Put versions of a data set where kagglehub would have put them; return their folders."""
+    home = tmp_path / "kaggle-cache" / "datasets" / name
+    folders = [make_tree(home / "versions" / str(number) / "lungs").parent for number in versions]
+    for number in versions if complete else ():
+        (home / f"{number}.complete").touch()
+    return folders
+
+
+NAME = sources.KAGGLE_SLUG.partition("/versions/")[0]
+
+
+@pytest.mark.parametrize(
+    "source, version",
+    [
+        ("kaggle", 1),
+        (f"kaggle:{NAME}/versions/1", 1),
+        (f"kaggle:{NAME}/versions/9", 9),
+        (f"kaggle:{NAME}", 10),  # the newest by number, not by spelling
+    ],
+)
+def test_what_is_cached_is_used_without_a_network(source, version, tmp_path, no_network, capsys):
+    folders = dict(zip((1, 9, 10), cache(tmp_path, NAME, 1, 9, 10), strict=True))
+    before = state(tmp_path / "kaggle-cache")
+    assert not sources.needs_network(source)
+    assert sources.resolve_source(source) == folders[version]
+    assert no_network == [] and state(tmp_path / "kaggle-cache") == before
+    printed = capsys.readouterr().out
+    assert str(folders[version]) in printed
+    assert (f'"kaggle:{NAME}/versions/10" keeps to it' in printed) == (version == 10)
+
+
+def test_the_cache_is_read_where_kagglehub_writes_it(tmp_path, monkeypatch):
+    from kagglehub import cache as theirs
+    from kagglehub import config, handle
+
+    ours = handle.parse_dataset_handle(f"{NAME}/versions/3")
+    Path(theirs.get_cached_path(ours)).mkdir(parents=True)
+    assert sources.cached_versions(NAME) == {}  # a download that has not come to its end
+    theirs.Cache().mark_as_complete(ours)
+    assert sources.cached_versions(NAME) == {3: Path(theirs.Cache().load_from_cache(ours))}
+    assert str(sources.cache_folder()) == config.get_cache_folder()
+    monkeypatch.delenv("KAGGLEHUB_CACHE")
+    assert str(sources.cache_folder()) == str(Path(config.get_cache_folder()).resolve())
+
+
+def test_a_cached_copy_needs_no_kagglehub(tmp_path, monkeypatch):
+    folder = cache(tmp_path, NAME, 1)[0]
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    assert sources.resolve_source("kaggle") == folder
+
+
+def test_a_marker_without_its_folder_is_no_copy(tmp_path):
+    shutil.rmtree(cache(tmp_path, NAME, 1)[0])
+    assert sources.cached_versions(NAME) == {} and sources.needs_network("kaggle")
+
+
+@pytest.mark.parametrize("source", ["phantom", "data", "kagglehub", "some/kaggle"])
+def test_other_sources_need_no_network(source):
+    assert not sources.needs_network(source)
+
+
+@pytest.mark.parametrize("cached", [(), (2, 3)])
+def test_without_network_and_copy_the_way_out_is_told(cached, tmp_path, no_network):
+    cache(tmp_path, NAME, *cached)
+    cache(tmp_path, NAME, 1, complete=False)
+    with pytest.raises(RuntimeError, match="could not be downloaded: no connection") as caught:
+        sources.resolve_source("kaggle")
+    text = str(caught.value)
+    assert no_network and str(tmp_path / "kaggle-cache" / "datasets" / NAME) in text
+    assert f"open https://www.kaggle.com/datasets/{NAME}" in text
+    assert (f'source = "kaggle:{NAME}/versions/3"' in text) == bool(cached)
+
+
+OFFLINE = """
+from unet_lib.intake import sources
+print(sources.resolve_source("kaggle"))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare, of Linux")
+def test_what_is_cached_is_used_on_a_machine_without_a_network(tmp_path):
+    alone = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("this account may not take a network away")
+    folder = cache(tmp_path, NAME, 1)[0]
+    command = [*alone, sys.executable, "-c", OFFLINE]
+    done = subprocess.run(command, cwd=workspace.PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == str(folder), done.stderr
+
+
 def answer(kind: type, status: int | None) -> Exception:
     error = kind("the server's own words")
     error.response = types.SimpleNamespace(status_code=status) if status else None
@@ -118,8 +210,11 @@ def test_a_download_is_used_as_it_is(tmp_path, target, monkeypatch):
     assert state(tmp_path / "cache") == before
 
 
-def test_another_data_set_of_kaggle_is_fetched_by_its_name(monkeypatch):
+@pytest.mark.parametrize("slug", ["some-one/lungs", "some-one/lungs/versions/4"])
+def test_another_data_set_of_kaggle_is_fetched_by_its_name(slug, monkeypatch, capsys):
     module = types.SimpleNamespace(dataset_download=lambda slug: f"/cache/{slug}")
     monkeypatch.setitem(sys.modules, "kagglehub", module)
-    found = sources.resolve_source("kaggle:some-one/lungs")
-    assert found.as_posix() == "/cache/some-one/lungs"
+    assert sources.needs_network(f"kaggle:{slug}")
+    assert sources.resolve_source(f"kaggle:{slug}").as_posix() == f"/cache/{slug}"
+    hint = 'source = "kaggle:some-one/lungs/versions/N" keeps to one'
+    assert (hint in capsys.readouterr().out) == ("versions" not in slug)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import pairs, splits
+from unet_lib.intake import pairs, sources, splits
 from unet_lib.intake import tree as trees
 from unet_lib.intake.audit import Audited, audit
 from unet_lib.intake.looks import Progress, hash_pixels
@@ -50,6 +50,36 @@ class Options:
     invert: str = "no"
     empty_masks: str = "exclude"
     follow_links: bool = False
+
+
+def find_source(
+    source: str | Path, target: str | Path, *, phantoms: int = 120, **options: object
+) -> Path:
+    """Return the folder to read for `restructure`, without a network wherever that is possible.
+
+    Args:
+        source: see `sources.resolve_source`.
+        target: the folder to make, usually `workspace.data_dir(dataset)`.
+        phantoms: see `sources.resolve_source`.
+        **options: see `Options`.
+
+    Returns:
+        The source's folder; or `target`, if it holds a whole data set that was made of the same
+        source with the same options, and the source would have to be fetched first.
+
+    Raises:
+        RuntimeError: as `sources.resolve_source`.
+    """
+    if sources.needs_network(source):
+        wanted = _wanted(datasets.source_name(source, phantoms=phantoms), Options(**options))
+        if _unchanged(Path(target), wanted):
+            print(
+                f"unchanged: {workspace.shown(target)} is there; its source, {source}, is not"
+                " cached and was not asked",
+                flush=True,
+            )
+            return Path(target)
+    return sources.resolve_source(source, phantoms=phantoms)
 
 
 def examine(
@@ -85,7 +115,7 @@ def restructure(
 
     Args:
         source: a folder with a known tree, or a CSV list (see `tree.EXPECTED`); it is never
-            modified.
+            modified. It may be `target` itself, as `find_source` gives it: then nothing is done.
         target: the folder to make, usually `workspace.data_dir(dataset)`.
         asked: `datasets.source_name` of the parameter `source`; else the folder is named.
         progress: called with (images examined, images in all).
@@ -103,9 +133,11 @@ def restructure(
     wish = Options(**options)
     source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     splits.check_split(wish.val_fraction, wish.split)
+    wanted = _wanted(asked or workspace.shown(source), wish)
+    if source == target and (manifest := _unchanged(target, wanted)):  # from `find_source`
+        return manifest | {"written": False}
     _check_apart(source, target)
     tree = trees.find_tree(source, follow_links=wish.follow_links)
-    wanted = {"source": asked or workspace.shown(source), **_record(wish)}
     wanted["source_sha256"] = _digest(tree.root, trees.files(tree), tree.layout, tree.notes)
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
@@ -125,9 +157,10 @@ def _audit(tree: Tree, options: Options, progress: Progress | None) -> Audited:
     )
 
 
-def _record(options: Options) -> dict:
-    """Return the options as a manifest keeps them."""
-    return {("split_rule" if k == "split" else k): v for k, v in asdict(options).items()}
+def _wanted(source: str, options: Options) -> dict:
+    """Return what the manifest of such a data set says about how it was made."""
+    named = {("split_rule" if k == "split" else k): v for k, v in asdict(options).items()}
+    return {"source": source, **named}
 
 
 def _check_apart(source: Path, target: Path) -> None:

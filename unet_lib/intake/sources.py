@@ -1,20 +1,29 @@
-"""The parameter `source` -> a folder to read: phantoms, a folder, Kaggle."""
+"""The parameter `source` -> a folder to read: phantoms, a folder, Kaggle.
+
+Kaggle: what kagglehub has in its cache is used as it is, without a network; kagglehub itself asks
+the server for the newest version first, unless the version is pinned, and is not needed for this.
+Its cache lies in $KAGGLEHUB_CACHE or ~/.cache/kagglehub: version N of a data set in
+datasets/<owner>/<name>/versions/N, whole as soon as datasets/<owner>/<name>/N.complete is there.
+"""
 
 import hashlib
+import os
 from pathlib import Path
 
 from unet_lib import phantom, workspace
 
-KAGGLE_SLUG = "azkihimmawan/chest-xray-masks-and-defect-detection"
+KAGGLE_SLUG = "azkihimmawan/chest-xray-masks-and-defect-detection/versions/1"
+"""What "kaggle" stands for: the data set of the original, in the version that the project knows."""
 
 
 def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     """Return the folder behind the parameter `source`.
 
     Args:
-        source: "phantom" (drawn once, into data/phantom-source), "kaggle" or "kaggle:owner/name"
-            (downloaded into kagglehub's own cache), or a folder; a relative one starts at the
-            project.
+        source: "phantom" (drawn once, into data/phantom-source), "kaggle", "kaggle:owner/name" or
+            "kaggle:owner/name/versions/N", or a folder; a relative one starts at the project.
+            Without a version it is the newest one in kagglehub's cache, or, if there is none, the
+            newest on Kaggle. A line is printed that tells which one it is.
         phantoms: how many pairs to draw if the source is "phantom", up to 9000; a number other
             than 120 gets a folder of its own.
 
@@ -25,8 +34,40 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     if source == "phantom":
         name = "phantom-source" if phantoms == 120 else f"phantom-source-{phantoms}"
         return _phantom_source(workspace.workspace() / "data" / name, phantoms)
-    kind, _, slug = str(source).partition(":")
-    return _download(slug or KAGGLE_SLUG) if kind == "kaggle" else workspace.resolve(source)
+    slug = _slug(source)
+    if not slug:
+        return workspace.resolve(source)
+    folder = _cached(slug) or _download(slug)
+    newest = "" if "/versions/" in slug else _which(slug, folder)
+    print(f"Kaggle data set {slug}: {folder}{newest}", flush=True)
+    return folder
+
+
+def needs_network(source: str | Path) -> bool:
+    """Return whether `resolve_source` would have to ask Kaggle, because nothing is cached."""
+    slug = _slug(source)
+    return bool(slug) and not _cached(slug)
+
+
+def cached_versions(slug: str) -> dict[int, Path]:
+    """Return the complete versions of a Kaggle data set in kagglehub's cache, oldest first.
+
+    Args:
+        slug: "owner/name", with or without "/versions/N".
+
+    Returns:
+        The number of each version and its folder; nothing if there is none.
+    """
+    home = cache_folder() / "datasets" / slug.partition("/versions/")[0]
+    numbers = (int(p.stem) for p in home.glob("*.complete") if p.stem.isdecimal())
+    folders = {number: home / "versions" / str(number) for number in sorted(numbers)}
+    return {number: folder for number, folder in folders.items() if folder.is_dir()}
+
+
+def cache_folder() -> Path:
+    """Return where kagglehub keeps what it has fetched: $KAGGLEHUB_CACHE or ~/.cache/kagglehub."""
+    named = os.environ.get("KAGGLEHUB_CACHE")
+    return Path(named or Path.home() / ".cache" / "kagglehub").resolve()
 
 
 def _phantom_source(folder: Path, count: int) -> Path:
@@ -41,19 +82,53 @@ def _phantom_source(folder: Path, count: int) -> Path:
     return folder
 
 
+def _slug(source: str | Path) -> str:
+    """Return "owner/name" or "owner/name/versions/N"; "" if the source is not on Kaggle."""
+    kind, _, slug = str(source).partition(":")
+    return (slug or KAGGLE_SLUG) if kind == "kaggle" else ""
+
+
+def _cached(slug: str) -> Path | None:
+    """Return the folder of the version asked for, or else of the newest one, if it is cached."""
+    versions = cached_versions(slug)
+    pinned = slug.partition("/versions/")[2]
+    return versions.get(int(pinned) if pinned else max(versions, default=0))
+
+
+def _which(slug: str, folder: Path) -> str:
+    """Tell which version was taken where none was asked for, and how to keep to it."""
+    pin = f"kaggle:{slug}/versions/"
+    if folder not in cached_versions(slug).values():  # Kaggle and Colab have places of their own
+        return f"\n    no version was asked for; source = \"{pin}N\" keeps to one"
+    return (
+        f"\n    version {folder.name}, the newest that is cached; source = \"{pin}{folder.name}\""
+        " keeps to it, a higher number fetches another"
+    )
+
+
 def _download(slug: str) -> Path:
-    """Return kagglehub's folder with a Kaggle data set; download it if it is not there."""
+    """Let kagglehub fetch a Kaggle data set."""
     try:
         import kagglehub
 
         return Path(kagglehub.dataset_download(slug))
     except Exception as error:
-        raise RuntimeError(
-            f"Kaggle data set {slug} could not be downloaded: {_reason(error)}\nBy hand:\n"
-            f"  1. open https://www.kaggle.com/datasets/{slug}, sign in and download it\n"
-            "  2. unpack the archive into data/kaggle-download\n"
-            '  3. run this notebook with source = "data/kaggle-download"'
-        ) from error
+        raise RuntimeError(_by_hand(slug, _reason(error))) from error
+
+
+def _by_hand(slug: str, reason: str) -> str:
+    name = slug.partition("/versions/")[0]
+    steps = (
+        f"Kaggle data set {slug} could not be downloaded: {reason}\n"
+        f"Nor is it cached in {cache_folder() / 'datasets' / name}.\nBy hand:\n"
+        f"  1. open https://www.kaggle.com/datasets/{slug}, sign in and download it, here or on a"
+        " machine with a network\n"
+        "  2. unpack the archive into data/kaggle-download\n"
+        '  3. set source = "data/kaggle-download", or to any other folder that holds the files'
+    )
+    if others := cached_versions(slug):
+        steps += f'\nCached is another version: source = "kaggle:{name}/versions/{max(others)}"'
+    return steps
 
 
 def _reason(error: Exception) -> str:
