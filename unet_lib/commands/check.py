@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from unet_lib import parameters, plotting, workspace
-from unet_lib.intake import masks, pairs, prepare, sources
+from unet_lib.intake import masks, prepare, reading, sources
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
 
@@ -143,11 +143,11 @@ def contact_sheet(tree: Tree, audited: Audited):
     names = audited.pairs[::step][:_SHEET]
     images, outlines = [], []
     for name in names:
-        grey, _ = pairs.read_image(tree.images[name])
+        grey, _ = reading.read_image(tree.images[name])
         reach = audited.scales.ranges.get(name)
-        images.append(pairs.finish_image(grey, reach=reach, turned=name in audited.turned))
-        found = pairs.read_masks(tree.masks[name], tree.images[name], grey.shape)
-        outlines.append(pairs.finish_mask(found, audited.meaning, grey.shape))
+        images.append(reading.finish_image(grey, reach=reach, turned=name in audited.turned))
+        found = reading.read_masks(tree.masks[name], tree.images[name], grey.shape)
+        outlines.append(reading.finish_mask(found, audited.meaning, grey.shape))
     return plotting.contact_sheet(images, outlines, names)
 
 

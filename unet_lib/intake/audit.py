@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_lib.intake import intensity, masks, splits
+from unet_lib.intake import masks, splits, intensity
 from unet_lib.intake.intensity import Scales
 from unet_lib.intake.looks import Look, Progress, look_at_all
 from unet_lib.intake.masks import Meaning
@@ -88,7 +88,7 @@ def _called(tree: Tree, name: str, number: int) -> str:
     """Return what a mask is called in findings: its path, and of an annotation the image as well."""
     paths = tree.masks[name]
     path = paths[min(number, len(paths) - 1)]
-    shown = tree.shown(path)
+    shown = tree.name(path)
     return f"{shown} ({name})" if path.suffix.lower() == ".json" else shown
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unet_lib.intake import intensity, masks, pairs
+from unet_lib.intake import intensity, masks, reading
 from unet_lib.intake.formats import Raster
 from unet_lib.intake.intensity import Depth
 from unet_lib.intake.masks import Meaning
@@ -81,7 +81,7 @@ def _look(tree: Tree, name: str) -> Look:
     image = tree.test[name] if testing else tree.images[name]
     path = image
     try:
-        grey, raster = pairs.read_image(image)
+        grey, raster = reading.read_image(image)
         _measure(look, grey, raster, image)
         for path in () if testing else tree.masks[name]:
             _look_at_mask(look, path, image, grey)
@@ -109,9 +109,9 @@ def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
 
 
 def _look_at_mask(look: Look, path: Path, image: Path, grey: np.ndarray) -> None:
-    found = pairs.read_masks([path], image, grey.shape)
+    found = reading.read_masks([path], image, grey.shape)
     for each in found:
-        if not pairs.same_proportions(each.codes.shape, grey.shape):
+        if not reading.same_proportions(each.codes.shape, grey.shape):
             sizes = " (image {} x {}, mask {} x {})".format(*grey.shape, *each.codes.shape)
             look.notes.append(("image and mask of different size", path, sizes))
             look.usable = False
@@ -137,7 +137,7 @@ def _contrast(grey: np.ndarray, found: list[Values], counts: list[Counts]) -> fl
     for each, counted in zip(found, counts, strict=True):
         border = max(counted.border, key=counted.border.get)
         part = masks.apply(each, Meaning(frozenset(counted.pixels) - {border}, {}, (), ()))
-        inside |= pairs.fit(part, (_SKETCH, _SKETCH))
+        inside |= reading.fit(part, (_SKETCH, _SKETCH))
     ring = cv2.dilate(inside, np.ones((7, 7), np.uint8)) - inside
     if not inside.any() or not ring.any() or small.std() == 0:
         return None

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import pairs, sources, splits
+from unet_lib.intake import reading, sources, splits
 from unet_lib.intake import tree as trees
 from unet_lib.intake.audit import Audited, audit
 from unet_lib.intake.looks import Progress, hash_pixels
@@ -138,7 +138,7 @@ def restructure(
         return manifest | {"written": False}
     _check_apart(source, target)
     tree = trees.find_tree(source, follow_links=wish.follow_links)
-    wanted["source_sha256"] = _digest(tree.root, trees.files(tree), tree.layout, tree.notes)
+    wanted["source_sha256"] = _digest(tree.root, tree.files(), tree.layout, tree.notes)
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
     audited = _audit(tree, wish, progress)
@@ -273,9 +273,9 @@ def _put(tree: Tree, audited: Audited, name: str, partial: Path) -> dict:
     if origin in look.plain and name not in audited.turned:
         copy.write_bytes(origin.read_bytes())
     else:
-        grey, _ = pairs.read_image(origin)
+        grey, _ = reading.read_image(origin)
         reach = audited.scales.ranges.get(name)
-        image = pairs.finish_image(grey, reach=reach, turned=name in audited.turned)
+        image = reading.finish_image(grey, reach=reach, turned=name in audited.turned)
         copy.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         digest = hash_pixels(image)
     kind = re.search(r"_([01])$", name)
@@ -292,8 +292,8 @@ def _put_mask(tree: Tree, audited: Audited, name: str, partial: Path) -> str:
     """Write the mask of a pair and return its hash."""
     paths, shape = tree.masks[name], audited.looks[name].shape
     copy = partial / "train/masks" / f"{name}.png"
-    found = pairs.read_masks(paths, tree.images[name], shape)
-    mask = pairs.finish_mask(found, audited.meaning, shape)
+    found = reading.read_masks(paths, tree.images[name], shape)
+    mask = reading.finish_mask(found, audited.meaning, shape)
     plain = len(paths) == 1 and paths[0] in audited.looks[name].plain
     if plain and audited.meaning.foreground == {255}:
         copy.write_bytes(paths[0].read_bytes())

@@ -1,0 +1,77 @@
+"""Everything that the audit looks for, from worst to least: what is done about it, and the remedy."""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """What is done about a fault, and what the owner of the files can do."""
+
+    decision: str
+    remedy: str
+
+
+_LOOK = "look at these files"
+
+FAULTS: dict[str, Fault] = {
+    # what costs pairs
+    "unreadable file": Fault("excluded", "fetch these files again, or convert them to PNG"),
+    "path leads outside the source": Fault(
+        "refused", "follow_links: true follows links, and `cp -rL` makes a copy without them"),
+    "name that not every system allows": Fault("refused", "rename these files"),
+    "image and mask of different size": Fault(
+        "excluded", "a mask has its image's proportions within 1 %; draw or export it again"),
+    "image without mask": Fault("excluded", "add the mask, or predict it: unet_lib predict"),
+    "mask without image": Fault("excluded", "add the image, or name both alike"),
+    "only one lung's mask": Fault("excluded", "add the mask of the other lung"),
+    "mask is a grey picture": Fault("excluded", "is this the image itself? Name the right file"),
+    "empty mask": Fault(
+        "excluded: a chest without lungs teaches nothing",
+        "empty_masks: keep, where an empty mask is a fact (tumours)"),
+    "full mask": Fault("excluded: lungs do not fill an image", _LOOK),
+    "two files with one id": Fault("second excluded", "keep one of them, or write a list"),
+    "same image twice in train": Fault("second excluded", "remove one of them"),
+    "same image in train and test": Fault("excluded from train", "remove one of them"),
+    "same id in train and test": Fault("excluded from train", "rename or remove one of them"),
+    # what may be wrong and is used all the same
+    "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
+    "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
+    "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),
+    "near copies that share a prefix": Fault(
+        "kept", r"films of one patient? group_by: '^(\d+)_' keeps a prefix on one side"),
+    "id without group": Fault("a group of its own", "widen group_by if it belongs to one"),
+    "few grey levels": Fault("kept", "intensity: 'low,high' fixes the range of 16-bit images"),
+    "image outside the common range": Fault("scaled by itself", "intensity: 'low,high' fixes it"),
+    "unusable window": Fault("the data's own range is taken", _LOOK),
+    "stray value in a mask": Fault("became background", "mask_values names what is foreground"),
+    "mask of another size": Fault("resized to its image, nearest pixel", _LOOK),
+    "annotation ignored": Fault("ignored", "draw it as a polygon, rectangle, circle or mask"),
+    "crowd annotation ignored": Fault("ignored", "annotate what it stands for one by one"),
+    "ring inside a ring": Fault("filled", "holes need RLE or a mask"),
+    "annotation names another picture": Fault("used, by its own name", _LOOK),
+    "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
+    "one id in several folders": Fault("made distinct by the folders' names", _LOOK),
+    "image and mask differ in case": Fault("paired", "name both alike"),
+    "folders taken together": Fault("one set", "name one of them as source to use it alone"),
+    # what is not used
+    "folder ignored": Fault("ignored", "if it was meant, name it as source or write a list"),
+    "stray file": Fault("ignored", "none is needed, unless it was meant to be an image or mask"),
+    "mask of a test image": Fault("ignored", "test images are looked at without"),
+    "column ignored": Fault("ignored", "a list has image, mask, group and part"),
+    "row twice in the list": Fault("second ignored", "remove it"),
+    "val_fraction unused": Fault("the source's own validation set is used", "none is needed"),
+    # what was settled
+    "negative, turned round": Fault("black and white changed places", _LOOK),
+    "empty mask, kept": Fault("kept, as empty_masks says", "none is needed"),
+    "turned by its orientation flag": Fault("turned upright", "none is needed"),
+    "transparent picture": Fault("transparent pixels became black", _LOOK),
+    "non-square pixels": Fault("resampled to square ones", "none is needed"),
+    "colour image": Fault("reduced to luminance", "none is needed"),
+    "16-bit image": Fault("scaled to 8 bits with the set", "none is needed"),
+    "mask with a soft border": Fault("cut in its middle", "none is needed"),
+    "mask of other values": Fault("stored as 0 and 255", "none is needed"),
+    "mask of 0 and 1": Fault("stored as 0 and 255", "none is needed"),
+    "coloured mask": Fault("stored as 0 and 255", "none is needed"),
+    "mask in the alpha channel": Fault("stored as 0 and 255", "none is needed"),
+    "mask drawn from an annotation": Fault("stored as 0 and 255", "none is needed"),
+}
+"""By name, from worst to least."""
