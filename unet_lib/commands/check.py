@@ -10,9 +10,6 @@ from unet_lib.intake import masks, prepare, reading, sources
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
 
-FINDINGS = {}
-"""Every fault, from worst to least, and what to do about it."""
-
 _STEPS = 510  # of a training that reaches its plateau: 6 epochs of 425 pairs, 5 a step
 _RECIPE = {
     "head": "direct", "normalization": "batch", "standardize": True, "loss": "bce_dice",
@@ -34,6 +31,7 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
     """
     phantoms = values.get("phantoms", 120)
     asked = {k: v for k, v in values.items() if k != "phantoms"}
+    source = _from_here(source)
     try:
         folder = sources.resolve_source(source, phantoms=phantoms)
         with _bar() as progress:
@@ -67,14 +65,13 @@ def show_source(source: str, tree: Tree, audited: Audited) -> None:
 
 def show_findings(findings: list[dict]) -> None:
     """Print what was found, from worst to least, each with files, decision and remedy."""
-    order = list(FINDINGS)
-    met = sorted((f for f in findings if f["count"]), key=lambda f: order.index(f["fault"]))
+    met = [found for found in findings if found["count"]]
     print(f"findings: {len(met) or 'none'}")
     for found in met:
         more = f" and {found['count'] - 3} more" if found["count"] > 3 else ""
         print(f"  {found['count']} x {found['fault']}: {found['decision']}")
         print(f"      {'; '.join(found['examples'][:3])}{more}")
-        print(f"      {FINDINGS[found['fault']]}")
+        print(f"      {remedy: {found['remedy']}}")
 
 
 def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]) -> dict:
@@ -93,9 +90,8 @@ def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]
     side = sides[len(sides) // 2]
     steps = -(-len(split["train"]) // _RECIPE["batch_size"])
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source).stem).lstrip("._-") or "own"
-    known = workspace.resolve(source).exists() if source != "phantom" else False
     return {
-        "source": str(Path(source).absolute()) if known else source,
+        "source": source,
         "dataset": name, "run_name": name, **asked,
         "image_size": max(32, min(192, side // 16 * 16)),
         "epochs": min(60, max(6, round(_STEPS / steps))),
@@ -170,6 +166,12 @@ def convert(given: list[tuple[str, str]]) -> dict[str, object]:
             values[name] = text  # refused below, by name
     parameters.check(**values)
     return values
+
+
+def _from_here(source: str) -> str:
+    """Return a typed path as an absolute one; it starts at the current folder. Words stay."""
+    word = source == "phantom" or source.partition(":")[0] == "kaggle"
+    return source if word and not Path(source).exists() else str(Path(source).absolute())
 
 
 def _most(counted: Counter, most: int = 4) -> str:

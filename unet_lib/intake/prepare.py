@@ -21,6 +21,7 @@ from unet_lib import datasets, workspace
 from unet_lib.intake import reading, sources, splits
 from unet_lib.intake import tree as trees
 from unet_lib.intake.audit import Audited, audit
+from unet_lib.intake.faults import FAULTS
 from unet_lib.intake.looks import Progress, hash_pixels
 from unet_lib.intake.tree import Tree
 
@@ -219,8 +220,8 @@ def describe(tree: Tree, audited: Audited, options: Options, *, source: Path) ->
 def describe_findings(tree: Tree) -> list[dict]:
     """Return every fault that the audit looks for: how often, where, and the decision on it."""
     return [
-        {"fault": fault, "count": len(cases), "examples": sorted(cases)[:5],
-         "decision": trees.FAULTS[fault], "cases": sorted(cases)}
+        {"fault": fault, "count": len(cases), "examples": sorted(cases)[:5], "cases": sorted(cases),
+         **FAULTS[fault]._asdict()}
         for fault, cases in tree.notes.items()
     ]
 
