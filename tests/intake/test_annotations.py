@@ -143,6 +143,7 @@ def test_labelme_what_covers_nothing_is_reported_by_index(labelme):
 def test_labelme_without_a_plane_has_no_annotation(labelme):
     planes = read(labelme())
     assert planes.masks == {} and planes.notes == {"no annotation": ": none is listed"}
+    assert read(labelme(imageHeight=None)).notes["no annotation"] == ": none is listed"
     planes = read(labelme(shape([[2, 2]], "point")))
     assert planes.masks == {} and planes.notes["no annotation"] == ": all was ignored"
     assert "shape 0" in planes.notes["annotation ignored"]
@@ -150,6 +151,7 @@ def test_labelme_without_a_plane_has_no_annotation(labelme):
 
 def test_labelme_reaching_out_is_clipped_and_noted(labelme):
     corner = shape([[20, 8], [24.5, 20.9]], "rectangle")
+    assert read(labelme(corner, shape([[-0.9, -0.9], [3, 3]], "rectangle"))).notes == {}
     planes = read(labelme(shape([[-5, -5], [4, 6]], "rectangle"), corner))
     np.testing.assert_array_equal(planes.masks["lung"], box(0, 6, 0, 4) | box(8, 20, 20, 24))
     assert planes.notes == {"annotation clipped": ': shape 0 "lung" reaches out of the picture'}
@@ -174,6 +176,15 @@ def test_a_ring_inside_a_ring_is_filled_and_noted(labelme, order):
 )  # fmt: skip
 def test_other_neighbours_are_no_ring_inside_a_ring(labelme, second):
     assert read(labelme(shape([[1, 1], [20, 18]], "rectangle"), second)).notes == {}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("corner", [(1, 1), (1, 17), (21, 1), (21, 17), (12, 2), (1, 8)])
+def test_a_small_ring_beside_a_triangle_is_not_in_it(labelme, corner, order):
+    x, y = corner
+    triangle = shape([[4, 4], [20, 16], [4, 16]])
+    small = shape([[x, y], [x + 2, y + 2]], "rectangle")
+    assert read(labelme(*[triangle, small][::order])).notes == {}
 
 
 def test_labelme_another_size_is_refused_with_both(labelme):

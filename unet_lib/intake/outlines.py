@@ -228,8 +228,7 @@ def _decode_patch(text: str, corners: np.ndarray, owner: str) -> np.ndarray:
                     f"its PNG has {picture.width} x {picture.height} px (width x height), its box"
                     f" {width} x {height}"
                 )
-            deep = picture.mode.startswith("I")  # 16 bits: "L" would drop or clip half of them
-            return np.asarray(picture if deep else picture.convert("L")) > 0
+            return np.asarray(picture.convert("L")) > 0  # 16 bits are clipped, so 1 stays 1
     except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{owner} cannot be read as a mask: {error}; draw it again") from None
 
