@@ -17,6 +17,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "workspace": set(), "bootstrap": LOW, "parameters": LOW,
     "phantom.frame": set(), "phantom.anatomy": {"phantom.frame"}, "phantom.film": set(),
     "intake.formats": LOW, "intake.masks": {"intake.formats"}, "intake.tree": LOW,
+    "intake.outlines": set(), "intake.annotations": LOW | {"intake.outlines"},
     "intake.audit": {"intake.formats", "intake.masks", "intake.tree"}, "intake.splits": set(),
     "intake.sources": {"phantom", "workspace", "intake.tree"},
     "intake.prepare": LOW | {"datasets", "intake.formats", "intake.masks", "intake.tree",
