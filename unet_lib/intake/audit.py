@@ -73,7 +73,7 @@ def audit(
         tree.note(fault, file, detail)
     scales = intensity.choose({n: x.depth for n, x in looks.items() if x.depth}, intensity_range)
     for fault, name, detail in scales.notes:
-        tree.note(fault, name, detail)
+        tree.note(fault, _path(tree, name), detail)
     _drop_without_meaning(tree, looks, meaning, keep_empty=empty_masks == "keep")
     _drop_copies(tree, looks)
     _note_flat(tree, looks, scales)
@@ -127,6 +127,7 @@ def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
     for name, look in looks.items():
         levels = look.levels
         if look.depth:
+            tree.note("16-bit image", _path(tree, name), f" ({look.depth.bits} bits used)")
             low, high = scales.ranges[name]
             levels = min(256, round(255 * (look.depth.high - look.depth.low) / (high - low)) + 1)
         if levels < _FEW_LEVELS:

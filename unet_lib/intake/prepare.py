@@ -183,7 +183,8 @@ def _digest(root: Path, files: Iterable[Path], *more: object) -> str:
     for path in sorted(files):
         with contextlib.suppress(OSError), path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+            name = Path(os.path.relpath(path, root)).as_posix()
+            total.update(f"{name} {content}\n".encode())
     return total.hexdigest()
 
 
@@ -201,12 +202,11 @@ def describe(tree: Tree, audited: Audited, options: Options, *, source: Path) ->
     """Return what a manifest says of a source; refuse one without a usable pair."""
     if not audited.pairs:
         raise ValueError(_no_pair(tree, source))
-    groups = tree.group or splits.group_by(audited.pairs, options.group_by)
+    groups = _groups(tree, audited.pairs, options.group_by)
     split = _split(tree, audited.pairs, options, groups)
-    depths = {len(path.relative_to(tree.root).parts) for path in tree.test.values()} if tree.layout == "primary" or tree.layout == "usable" else set()
     return {
         "layout": tree.layout,
-        "test_layout": [form for depth, form in trees.TEST_FORMS.items() if depth in depths],
+        "test_layout": tree.test_forms,
         "split": split,
         "groups": {name: groups[name] for name in audited.pairs if name in groups},
         "test": [name for name in audited.looks if name in tree.test],
@@ -237,10 +237,21 @@ def _no_pair(tree: Tree, source: Path) -> str:
     )
 
 
+def _groups(tree: Tree, pairs: list[str], group_by: str) -> dict[str, str]:
+    """Return which ids stay together: as the source's list says, else by `group_by`."""
+    if not group_by:
+        return {name: group for name, group in tree.group.items() if name in pairs}
+    groups, alone = splits.group_of(pairs, group_by)
+    for name in alone:
+        tree.note("id without group", name)
+    return groups
+
+
 def _split(tree: Tree, pairs: list[str], options: Options, groups: dict[str, str]) -> dict:
     """Divide the pairs: as the source says if it does, else by `split_ids`."""
     if own := sorted(name for name in pairs if name in tree.validation):
         train = sorted(name for name in pairs if name not in tree.validation)
+        tree.note("val_fraction unused", f"{len(own)} pairs")
         if not train:
             raise ValueError("all usable pairs are validation pairs; training needs one at least")
         return {"train": train, "validation": own}

@@ -8,42 +8,12 @@ from pathlib import Path
 from unet_lib import workspace
 from unet_lib.intake import advice, choice, layouts, lists, pairs, sidecars, walk
 from unet_lib.intake.advice import EXPECTED, describe
+from unet_lib.intake.faults import FAULTS
 from unet_lib.intake.layouts import File
 from unet_lib.intake.pairs import Pairing
 
-__all__ = ["EXPECTED", "FAULTS", "Tree", "describe", "find_tree"]
+__all__ = ["EXPECTED", "Tree", "describe", "find_tree"]
 
-FAULTS = {
-    "path leads outside the source": "refused; `follow_links: true` follows links, and `cp -rL`"
-    " makes a copy without them",
-    "name that not every system allows": "refused: rename the file",
-    "stray file": "ignored",
-    "folder ignored": "ignored; if it was meant, name it as source or write a list",
-    "column ignored": "ignored; a list has image, mask, group and part",
-    "row twice in the list": "second ignored",
-    "folders taken together": "one set; name one of them as source to use it alone",
-    "one id in several folders": "made distinct by the folders' names",
-    "ids that differ only in case": "kept apart; macOS and Windows do not: rename one",
-    "image and mask differ in case": "paired",
-    "two files with one id": "second excluded",
-    "only one lung's mask": "excluded",
-    "image without mask": "excluded",
-    "mask without image": "excluded",
-    "unreadable file": "excluded",
-    "image and mask of different size": "excluded",
-    "empty mask": "excluded: a chest without lungs teaches nothing",
-    "full mask": "excluded: lungs do not fill an image",
-    "mask neither 0/1 nor 0/255": "thresholded at half of its range",
-    "mask of 0 and 1": "stored as 0 and 255",
-    "16-bit image": "scaled to 8 bits by its real depth",
-    "colour image": "reduced to luminance",
-    "same image twice in train": "second excluded",
-    "same image in train and test": "excluded from train",
-    "same id in train and test": "excluded from train",
-    "group on both sides": "kept, as the list says",
-    "mask of a test image": "ignored",
-}
-"""Every fault that the audit looks for, and the decision on it."""
 
 
 @dataclass
@@ -66,7 +36,6 @@ class Tree:
     group: dict[str, str] = field(default_factory=dict)
     test_forms: list[str] = field(default_factory=list)
     noted: set[Path] = field(default_factory=set)
-    plain: set[Path] = field(default_factory=set)
     notes: dict[str, list[str]] = field(default_factory=lambda: {fault: [] for fault in FAULTS})
 
     def name(self, path: Path) -> str:
