@@ -23,7 +23,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--run", metavar="NAME", help="folder under runs/ (default: the file's stem, or 'quick')")
     add("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
     look = commands.add_parser(
-        "check", help="audit X-rays and masks of one's own: would they do, and what would be trained?"
+        "check", help="audit X-rays and masks of one's own, and say what would be trained on them"
     )
     add = look.add_argument
     add("source", metavar="SOURCE", help="a folder, a CSV list, 'phantom' or 'kaggle:owner/name'")

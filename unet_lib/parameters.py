@@ -192,7 +192,7 @@ def _pattern() -> Rule:
             return False
 
     return Rule(str, "a regular expression, or '' for none", fits,
-                lambda value: r"use for example '^(\d+)_', whose bracket captures the patient")
+                lambda value: "use for example '^([0-9]+)_' for the number before the first '_'")
 
 
 def _range() -> Rule:

@@ -23,7 +23,8 @@ from made_trees import (
 )
 
 from unet_lib import datasets
-from unet_lib.intake import prepare, tree
+from unet_lib.intake import prepare
+from unet_lib.intake.faults import FAULTS
 
 
 def truncate(path):
@@ -92,7 +93,7 @@ def test_a_fault_is_found_told_and_kept(fault, damage, example, lost, source, ta
     assert state(source) == before
     found = finding(manifest, fault)
     assert found["count"] == 1 and found["examples"] == [example]
-    assert found["decision"] == tree.FAULTS[fault]
+    assert (found["decision"], found["remedy"]) == FAULTS[fault]
     left = trained(manifest) + manifest["test"]
     assert sorted({*IDS, *TESTS} - set(left)) == lost
     assert {Path(name).stem for name in content(target) if name.endswith(".png")} == set(left)

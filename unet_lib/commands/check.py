@@ -71,7 +71,7 @@ def show_findings(findings: list[dict]) -> None:
         more = f" and {found['count'] - 3} more" if found["count"] > 3 else ""
         print(f"  {found['count']} x {found['fault']}: {found['decision']}")
         print(f"      {'; '.join(found['examples'][:3])}{more}")
-        print(f"      {remedy: {found['remedy']}}")
+        print(f"      remedy: {found['remedy']}")
 
 
 def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]) -> dict:
@@ -112,8 +112,9 @@ def show_plan(plan: dict, split: dict) -> None:
     total = plan["epochs"] * (steps + checks) * seconds
     arrays = sum(map(len, split.values())) * plan["image_size"] ** 2 * 2 / 2**20
     print(
-        f"would be trained: {len(split['train'])} pairs for training, {len(split['validation'])} for"
-        f" validation, {plan['image_size']} px, {plan['epochs']} epochs of {steps} steps:\n"
+        f"would be trained: {len(split['train'])} pairs for training,"
+        f" {len(split['validation'])} for validation,\n"
+        f"  {plan['image_size']} px, {plan['epochs']} epochs of {steps} steps:\n"
         f"  about {total:.0f} s on this machine ({seconds * 1000:.0f} ms a step, ten steps timed),"
         f" {memory:.0f} MB of memory, {arrays:.0f} MB on disk"
     )
@@ -126,7 +127,8 @@ def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     head = "# Proposed by: python -m unet_lib check. To train: make run PARAMS=check.yaml\n"
     with workspace.replacing_file(out / "check.yaml") as partial:
-        partial.write_text(head + yaml.safe_dump(plan, sort_keys=False, allow_unicode=True), "utf-8")
+        text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)
+        partial.write_text(head + text, "utf-8")
     with workspace.replacing_file(out / "contact_sheet.png") as partial:
         contact_sheet(tree, audited).savefig(partial, format="png")
     print(f"written: {out / 'check.yaml'}, {out / 'contact_sheet.png'}")
@@ -134,7 +136,7 @@ def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
 
 
 def contact_sheet(tree: Tree, audited: Audited):
-    """Return a figure of up to 12 images, evenly drawn from the pairs, with their masks' outlines."""
+    """Return a figure of up to 12 images, evenly drawn from the pairs, with outlined masks."""
     step = max(1, len(audited.pairs) // _SHEET)
     names = audited.pairs[::step][:_SHEET]
     images, outlines = [], []

@@ -1,14 +1,14 @@
 """What is wrong with a source, and what can be used: findings, decided for the whole set.
 
-First each pair is reduced to a few figures (`looks`). What they mean is decided afterwards, from all
-of them, and only then is it known which pairs can be used.
+First each pair is reduced to a few figures (`looks`). What they mean is decided afterwards, from
+all of them, and only then is it known which pairs can be used.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from unet_lib.intake import masks, splits, intensity
+from unet_lib.intake import intensity, masks, splits
 from unet_lib.intake.intensity import Scales
 from unet_lib.intake.looks import Look, Progress, look_at_all
 from unet_lib.intake.masks import Meaning
@@ -67,7 +67,10 @@ def audit(
         for fault, path, detail in look.notes:
             tree.note(fault, path, detail)
     looks = {name: look for name, look in looks.items() if look.usable}
-    counts = {_called(tree, n, k): c for n, look in looks.items() for k, c in enumerate(look.counts)}
+    counts = {
+        _called(tree, name, number): count
+        for name, look in looks.items() for number, count in enumerate(look.counts)
+    }
     meaning = masks.decide(counts, mask_values)
     for fault, file, detail in meaning.notes:
         tree.note(fault, file, detail)
@@ -85,14 +88,16 @@ def audit(
 
 
 def _called(tree: Tree, name: str, number: int) -> str:
-    """Return what a mask is called in findings: its path, and of an annotation the image as well."""
+    """Return what a mask is called in findings: its path; of an annotation the image as well."""
     paths = tree.masks[name]
     path = paths[min(number, len(paths) - 1)]
     shown = tree.name(path)
     return f"{shown} ({name})" if path.suffix.lower() == ".json" else shown
 
 
-def _drop_without_meaning(tree: Tree, looks: dict[str, Look], meaning: Meaning, *, keep_empty: bool):
+def _drop_without_meaning(
+    tree: Tree, looks: dict[str, Look], meaning: Meaning, *, keep_empty: bool
+) -> None:
     """Note masks that show nothing or everything, and leave their pairs out."""
     for name, look in list(looks.items()):
         if name in tree.test:

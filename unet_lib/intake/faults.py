@@ -1,4 +1,4 @@
-"""Everything that the audit looks for, from worst to least: what is done about it, and the remedy."""
+"""All that the audit looks for, from worst to least: what is done about it, and the remedy."""
 
 from typing import NamedTuple
 

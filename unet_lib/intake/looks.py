@@ -100,8 +100,8 @@ def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
     look.digest = hash_pixels(grey)
     look.depth = intensity.measure(grey)
     look.levels = np.count_nonzero(np.bincount(grey.ravel())) if grey.dtype == np.uint8 else 256
-    small = cv2.resize(grey.astype(np.float32), (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).ravel()
-    small -= small.mean()
+    small = cv2.resize(grey, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
+    small = small.ravel() - small.mean(dtype=np.float32)
     look.small = small / max(float(np.linalg.norm(small)), 1e-6)
     look.notes += [(fault, path, detail) for fault, detail in raster.notes.items()]
     if not raster.notes and _is_grey_png(path):
@@ -122,7 +122,8 @@ def _look_at_mask(look: Look, path: Path, image: Path, grey: np.ndarray) -> None
         counted = count(each)
         look.counts.append(counted)
         if counted.broad:
-            look.notes.append(("mask is a grey picture", path, f" ({counted.soft} px hold no label)"))
+            detail = f" ({counted.soft} px hold no label)"
+            look.notes.append(("mask is a grey picture", path, detail))
             look.usable = False
         same = each.codes.shape == grey.shape and each.keys in ((0, 255), (0,)) and not each.form
         if same and _is_grey_png(path):
@@ -132,7 +133,7 @@ def _look_at_mask(look: Look, path: Path, image: Path, grey: np.ndarray) -> None
 
 def _contrast(grey: np.ndarray, found: list[Values], counts: list[Counts]) -> float | None:
     """Return by how many standard deviations the foreground is darker than a ring around it."""
-    small = cv2.resize(grey.astype(np.float32), (_SKETCH, _SKETCH), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(grey, (_SKETCH, _SKETCH), interpolation=cv2.INTER_AREA).astype(np.float32)
     inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
     for each, counted in zip(found, counts, strict=True):
         border = max(counted.border, key=counted.border.get)

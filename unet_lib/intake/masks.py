@@ -177,7 +177,8 @@ def _alike(one: Key, other: Key) -> bool:
     """Tell whether two values can be one that JPEG has changed."""
     if isinstance(one, int) or isinstance(other, int):
         return type(one) is type(other) and abs(one - other) <= _REACH
-    return all(abs(int(one[i : i + 2], 16) - int(other[i : i + 2], 16)) <= _REACH for i in (1, 3, 5))
+    channels = (slice(1, 3), slice(3, 5), slice(5, 7))
+    return all(abs(int(one[c], 16) - int(other[c], 16)) <= _REACH for c in channels)
 
 
 def _decide_alone(counts: dict[str, Counts], same: dict[Key, Key], rows: tuple[Row, ...]):

@@ -227,9 +227,8 @@ def describe_findings(tree: Tree) -> list[dict]:
 
 
 def _no_pair(tree: Tree, source: Path) -> str:
-    faults = "\n".join(
-        f"    {fault}: {len(cases)}, such as {min(cases)}" for fault, cases in tree.notes.items() if cases
-    )
+    met = {fault: cases for fault, cases in tree.notes.items() if cases}
+    faults = "\n".join(f"    {f}: {len(cases)}, such as {min(cases)}" for f, cases in met.items())
     return (
         f"source {workspace.shown(source)} holds no readable pair of image and mask.\n"
         f"{trees.EXPECTED}\nFound: {trees.describe(source)}; of these could not be used:\n"

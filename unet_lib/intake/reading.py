@@ -23,8 +23,8 @@ def read_image(path: Path) -> tuple[np.ndarray, Raster]:
     grey = formats.to_grey(raster)
     if raster.aspect != 1:
         height, width = grey.shape
-        tall = raster.aspect > 1
-        size = (width, round(height * raster.aspect)) if tall else (round(width / raster.aspect), height)
+        wider, taller = max(1, 1 / raster.aspect), max(1, raster.aspect)
+        size = round(width * wider), round(height * taller)
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)
     return grey, raster
 

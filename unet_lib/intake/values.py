@@ -1,8 +1,8 @@
 """One mask file -> which values it holds, and which of them are labels.
 
-A mask that was drawn holds a few values in solid areas: **labels**. A mask that was resized, or saved
-as JPEG, holds others besides, along the borders between two labels and close to them; they say
-nothing of their own and belong to the nearest label.
+A mask that was drawn holds a few values in solid areas: **labels**. A mask that was resized, or
+saved as JPEG, holds others besides, along the borders between two labels and close to them; they
+say nothing of their own and belong to the nearest label.
 """
 
 from dataclasses import dataclass
@@ -208,7 +208,7 @@ def _gap(points: np.ndarray, point: np.ndarray) -> float:
 
 
 def _between(labels: np.ndarray, point: np.ndarray, near: float) -> bool:
-    """Tell whether a value can be a soft border: it is close to a label, or between two far ones."""
+    """Tell whether a value can be a soft border: close to a label, or between two far ones."""
     if _gap(labels, point) <= near:
         return True
     way = labels[None] - labels[:, None]
