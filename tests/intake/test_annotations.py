@@ -179,12 +179,16 @@ def test_other_neighbours_are_no_ring_inside_a_ring(labelme, second):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("corner", [(1, 1), (1, 17), (21, 1), (21, 17), (12, 2), (1, 8)])
-def test_a_small_ring_beside_a_triangle_is_not_in_it(labelme, corner, order):
+@pytest.mark.parametrize(
+    "corner", [(1, 1), (1, 17), (21, 1), (21, 17), (12, 2), (1, 8), (17, 5), (0, 0), (12, 0)]
+)
+def test_a_small_ring_beside_another_is_not_in_it(labelme, corner, order):
     x, y = corner
-    triangle = shape([[4, 4], [20, 16], [4, 16]])
     small = shape([[x, y], [x + 2, y + 2]], "rectangle")
-    assert read(labelme(*[triangle, small][::order])).notes == {}
+    large = shape([[4, 4], [20, 16]], "rectangle")
+    if corner == (17, 5):  # in the box of a triangle, but not in the triangle
+        large = shape([[4, 4], [20, 16], [4, 16]])
+    assert read(labelme(*[large, small][::order])).notes == {}
 
 
 def test_labelme_another_size_is_refused_with_both(labelme):

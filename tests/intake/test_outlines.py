@@ -153,8 +153,8 @@ def test_run_lengths_come_back_in_both_forms(share):
         ([5, 6], "a sum of 11"), ([5, 8], "a sum of 13"), ([], "a sum of 0"),
         ([10**18], "a sum of 1000000000000000000"), ([13, -1], r"\[13, -1\]"),
         ([6.0, 6], r"\[6.0, 6\]"), (["6", 6], r"\['6', 6\]"), ([True, 11], r"\[True, 11\]"),
-        (None, "None"), (12, "12"), ("6 ", "'6 '"), ("6X", "'6X'"), ("o" * 9000, "'ooo"), ("o" * 20 + "0", "'ooo"),
-        ("", "a sum of 0"), ("\u3042", r"'\\u3042'"),
+        (None, "None"), (12, "12"), ("6 ", "'6 '"), ("6X", "'6X'"), ("o" * 9000, "'ooo"),
+        ("o" * 20 + "0", "'ooo"), ("", "a sum of 0"), ("\u3042", r"'\\u3042'"),
     ],
 )  # fmt: skip
 def test_wrong_run_lengths_are_refused(counts, came):

@@ -180,17 +180,19 @@ def fill(corners: np.ndarray, shape: tuple[int, int]) -> Piece:
     down = (corners[:, 1] <= following[:, 1])[:, None]  # an edge is the same in both directions
     upper, lower = np.where(down, corners, following), np.where(down, following, corners)
     first, stop = (np.ceil(e[:, 1] - 0.5).clip(0, shape[0]).astype(int) for e in (upper, lower))
-    edge = np.repeat(np.arange(len(corners)), stop - first)
+    count = stop - first
+    edge = np.repeat(np.arange(len(corners)), count)
     if not len(edge):
         return 0, 0, np.zeros((0, 0), bool)
-    row = np.concatenate([np.arange(*span) for span in zip(first, stop, strict=True)])
+    row = np.arange(len(edge)) + np.repeat(stop - np.cumsum(count), count)
     run, rise = (lower - upper)[edge].T
     x = upper[edge, 0] + (row + 0.5 - upper[edge, 1]) * run / rise
     column = np.ceil(x - 0.5).clip(0, shape[1]).astype(int)
     top, left = int(row.min()), int(column.min())
     crossings = np.zeros((row.max() + 1 - top, column.max() + 1 - left), np.uint8)
     np.add.at(crossings, (row - top, column - left), 1)
-    return top, left, np.cumsum(crossings, axis=1, dtype=np.uint8)[:, :-1] % 2 == 1
+    np.cumsum(crossings, axis=1, dtype=np.uint8, out=crossings)
+    return top, left, (crossings[:, :-1] & 1).view(bool)
 
 
 def short(value) -> str:
@@ -211,10 +213,12 @@ def _holds(outer: Piece, inner: Piece) -> bool:
     """Tell whether a trimmed piece lies in a larger one."""
     (top, left, pixels), (row, column, small) = outer, inner
     row, column = row - top, column - left
-    if min(row, column) < 0 or small.sum() >= pixels.sum():
+    if row < 0 or column < 0:
         return False
     window = pixels[row : row + small.shape[0], column : column + small.shape[1]]
-    return window.shape == small.shape and bool(window[small].all())
+    if window.shape != small.shape or (small > window).any():
+        return False
+    return np.count_nonzero(small) < np.count_nonzero(pixels)
 
 
 def _decode_patch(text: str, corners: np.ndarray, owner: str) -> np.ndarray:
