@@ -39,8 +39,7 @@ def prepare() -> None:
         shell.ast_node_interactivity = "last_expr"
         if hasattr(shell, "kernel"):
             os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    if "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _QuietTensorFlow())
+    quiet_tensorflow()
     missing = [r for r in _dependencies() if importlib.util.find_spec(_module(r)) is None]
     if missing:
         _install(missing)
@@ -51,6 +50,13 @@ def set_environment() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD: 1.5 times slower
     os.environ["KERAS_HOME"] = str(_KERAS_HOME)
+
+
+def quiet_tensorflow() -> None:
+    """See to it that TensorFlow says nothing when it is imported later."""
+    set_environment()
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietTensorFlow())
 
 
 class _QuietTensorFlow(importlib.abc.MetaPathFinder):

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from unet_lib import parameters, plotting, workspace
+from unet_lib import bootstrap, parameters, plotting, workspace
 from unet_lib.intake import masks, prepare, reading, sources
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
@@ -101,6 +101,7 @@ def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]
 
 def show_plan(plan: dict, split: dict) -> None:
     """Print what would be trained and how long it would take here; trains ten steps for that."""
+    bootstrap.quiet_tensorflow()
     from unet_lib.series import probe
 
     model = {k: plan[k] for k in ("head", "normalization", "standardize")}

@@ -22,6 +22,7 @@ FAULTS: dict[str, Fault] = {
         "excluded", "a mask has its image's proportions within 1 %; draw or export it again"),
     "image without mask": Fault("excluded", "add the mask, or predict it: unet_lib predict"),
     "mask without image": Fault("excluded", "add the image, or name both alike"),
+    "no annotation": Fault("excluded: not annotated is not the same as no lung", "annotate it"),
     "only one lung's mask": Fault("excluded", "add the mask of the other lung"),
     "mask is a grey picture": Fault("excluded", "is this the image itself? Name the right file"),
     "empty mask": Fault(
@@ -45,10 +46,14 @@ FAULTS: dict[str, Fault] = {
     "unusable window": Fault("the data's own range is taken", _LOOK),
     "stray value in a mask": Fault("became background", "mask_values names what is foreground"),
     "mask of another size": Fault("resized to its image, nearest pixel", _LOOK),
-    "annotation ignored": Fault("ignored", "draw it as a polygon, rectangle, circle or mask"),
-    "crowd annotation ignored": Fault("ignored", "annotate what it stands for one by one"),
-    "ring inside a ring": Fault("filled", "holes need RLE or a mask"),
-    "annotation names another picture": Fault("used, by its own name", _LOOK),
+    "annotation ignored": Fault(
+        "left out: it covers no pixel", "draw it as a polygon, rectangle, circle or mask"),
+    "crowd annotation ignored": Fault(
+        "left out: a crowd is no outline", "iscrowd: 0 if it is the structure itself"),
+    "annotation clipped": Fault("cut off at the edge of the picture", _LOOK),
+    "annotation names another picture": Fault("used: names of files pair them", _LOOK),
+    "annotation without picture size": Fault("taken to be of this picture's size", _LOOK),
+    "ring inside a ring": Fault("filled", "a hole needs RLE or a mask"),
     "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
     "one id in several folders": Fault("made distinct by the folders' names", _LOOK),
     "image and mask differ in case": Fault("paired", "name both alike"),
