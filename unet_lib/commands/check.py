@@ -71,7 +71,8 @@ def show_findings(findings: list[dict]) -> None:
         more = f" and {found['count'] - 3} more" if found["count"] > 3 else ""
         print(f"  {found['count']} x {found['fault']}: {found['decision']}")
         print(f"      {'; '.join(found['examples'][:3])}{more}")
-        print(f"      remedy: {found['remedy']}")
+        if found["remedy"]:
+            print(f"      remedy: {found['remedy']}")
 
 
 def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]) -> dict:

@@ -212,7 +212,7 @@ def describe(tree: Tree, audited: Audited, options: Options, *, source: Path) ->
         "test": [name for name in audited.looks if name in tree.test],
         "mask_table": [asdict(row) for row in audited.meaning.rows],
         "foreground": sorted(map(str, audited.meaning.foreground)),
-        "intensity_rule": audited.scales.rule,
+        "intensity_rule": audited.scales.rule or "8 bits",
         "findings": describe_findings(tree),
     }
 
