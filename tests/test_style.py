@@ -28,8 +28,9 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "experiments": LOW | {"architecture", "augmentation", "batches", "metrics", "prediction",
                           "training"},
     "plotting": set(), "series.plan": {"workspace", "parameters"},
-    "series.execute": {"workspace", "bootstrap", "series.plan", "series.report"},
-    "series.report": {"workspace"},
+    "series.execute": {"workspace", "series.plan", "series.kernels", "series.progress",
+                       "series.report"},
+    "series.kernels": {"bootstrap"}, "series.progress": set(), "series.report": {"workspace"},
     "__main__": LOW | {"series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
