@@ -269,7 +269,7 @@ def test_after_a_failure_nothing_begins_and_what_runs_ends_properly(place, capsy
     assert err == (f"\nFAILED: 03_build_unet, cell 'cell-2': ValueError: no\n"
                    f"what ran until then is in {failed}\n")
     assert "03_build_unet has failed; the run stops when 01_restructure_dataset has ended\n" in out
-    assert re.search("^03_build_unet: 5/6 cells, .* s, stopped in cell 'cell-2'$", out, re.M)
+    assert re.search("^03_build_unet: 5/6 cells, .* s, stopped in cell-2$", out, re.M)
     assert page.read_text() == "earlier"
 
 

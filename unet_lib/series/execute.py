@@ -216,7 +216,7 @@ def execute(
                 on_cell_start=start_cell, stdout_file=line,
             )
         except Exception as error:
-            line.end(f"stopped in cell {line.cell!r}")
+            line.end(f"stopped in {line.cell}")
             if stop.is_set():
                 raise
             shutil.copyfile(partial, failed)

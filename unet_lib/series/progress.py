@@ -17,12 +17,12 @@ class Board:
 
         screen = console.Console()
         self.live = screen.is_terminal
-        one_row = table.Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        one_row = table.Column(no_wrap=True, overflow="ellipsis")
         self.bars = progress.Progress(
             progress.TextColumn("{task.description:<22}"), progress.BarColumn(20),
             progress.MofNCompleteColumn(), progress.TimeElapsedColumn(),
             progress.TextColumn("{task.fields[note]}", markup=False, table_column=one_row),
-            console=screen, disable=not self.live, expand=True,
+            console=screen, disable=not self.live,
         )  # fmt: skip
         self.lines = {notebook: Line(self, notebook) for notebook in notebooks}
 
@@ -32,6 +32,11 @@ class Board:
 
     def __exit__(self, *error) -> None:
         self.bars.stop()
+
+    def show(self, task: int, note: str, **more) -> None:
+        """Change a bar; a row never fills the width of the screen, for Ctrl-C writes ^C there."""
+        room = max(0, self.bars.console.width - 61)
+        self.bars.update(task, note=note[:room], **more)
 
     def tell_failure(self, name: str, beside: Iterable[str]) -> None:
         """Say at once that a notebook failed, if those that run beside it go on."""
@@ -62,12 +67,12 @@ class Line:
     def start_cell(self, cell, cell_index: int) -> None:
         """Count the cells before this one as done."""
         self.cell, self.done = cell.get("id", str(cell_index)), cell_index
-        self.board.bars.update(self.task, completed=cell_index, note="")
+        self.board.show(self.task, "", completed=cell_index)
 
     def write(self, text: str) -> None:
         """Show the last line of what the notebook prints; as a plain line at most once a minute."""
         note = (text.strip().splitlines() or [""])[-1][:60]
-        self.board.bars.update(self.task, note=note)
+        self.board.show(self.task, note)
         if note and time.monotonic() - self.last > 60:
             self.last = time.monotonic()
             self._say(f", {self.cell}: {note}")
@@ -78,7 +83,7 @@ class Line:
     def end(self, note: str = "") -> None:
         """Stop the clock; a note says why if the notebook did not run to its end."""
         self.done = self.done if note else self.total
-        self.board.bars.update(self.task, completed=self.done, note=note)
+        self.board.show(self.task, note, completed=self.done)
         self.board.bars.stop_task(self.task)
         seconds = time.monotonic() - self.began
         self._say(f": {self.done}/{self.total} cells, {seconds:.0f} s{note and f', {note}'}")
