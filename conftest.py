@@ -26,7 +26,7 @@ def pytest_configure(config):
     if getattr(config.option, "nbval", False) or getattr(config.option, "nbval_lax", False):
         import nbval.kernel
 
-        from unet_lib.series.execute import own_kernel
+        from unet_lib.series.kernels import own_kernel
 
         nbval.kernel.KernelManager = own_kernel(nbval.kernel.KernelManager)
 

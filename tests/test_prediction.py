@@ -154,7 +154,7 @@ def test_a_damaged_model_is_refused_by_name(unet, tmp_path, monkeypatch, damage)
     path = tmp_path / "best.keras"
     unet.save(path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"^best.keras cannot be read as a Keras model \(.*Train"):
+    with pytest.raises(ValueError, match=r"^best.keras cannot be read as a Keras .*04_train"):
         prediction.load(path)
 
 

@@ -1,8 +1,10 @@
 """The record of a run: what opens it, what is refused, and who has it. Nothing is trained here."""
 
 import os
+import re
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -224,6 +226,73 @@ def test_a_row_without_its_models_makes_no_other_model_the_best(tmp_path):
     for path in (tmp_path / "checkpoints").iterdir():
         path.unlink()
     assert runs.checkpoints(tmp_path) == [(3, tmp_path / "best.keras")]
+
+
+def archive(path, content):
+    """Write a ZIP archive, as a .keras file is one."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model", content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def flip(path):
+    path.write_bytes(path.read_bytes().replace(b"best best", b"best bent"))
+
+
+def clear(path):
+    path.write_bytes(b"")
+
+
+@pytest.fixture
+def three_done(tmp_path):
+    """Three finished epochs, the last one the best, in files that can be damaged."""
+    fake_epochs(tmp_path, 0.6, 0.5, 0.4)
+    for path in tmp_path.glob("**/*.keras"):
+        archive(path, f"{path.stem} best best")
+    return tmp_path
+
+
+@pytest.mark.parametrize("damage", [cut, flip, clear])
+@pytest.mark.parametrize("newest", ["checkpoints/epoch-00003.keras", "last.keras"])
+def test_a_damaged_best_model_is_mended_from_a_file_of_its_epoch(
+    three_done, capsys, damage, newest
+):
+    best, newest = three_done / "best.keras", three_done / newest
+    (three_done / "checkpoints/epoch-00003.keras").rename(newest)
+    runs.mend_best(three_done)
+    assert capsys.readouterr().out == "" and best.read_bytes() != newest.read_bytes()
+    damage(best)
+    runs.mend_best(three_done)
+    word = f"{workspace.shown(best)} was damaged; it is made anew from {newest.name}\n"
+    assert capsys.readouterr().out == word and best.read_bytes() == newest.read_bytes()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, clear])
+def test_a_damaged_best_model_of_an_epoch_without_another_file_is_refused(three_done, damage):
+    def refused(epoch):
+        damage(best)
+        before = best.read_bytes()
+        folder = re.escape(workspace.shown(three_done))
+        with pytest.raises(ValueError, match=rf"best.keras is damaged, .* epoch {epoch}; delete "
+                           rf"{folder} and run notebooks/04_train.ipynb again .* another run_name"):
+            runs.mend_best(three_done)
+        assert best.read_bytes() == before
+
+    best = three_done / "best.keras"
+    damage(three_done / "checkpoints" / "epoch-00003.keras")
+    refused(3)
+    archive(best, "best best")
+    runs.write_history(three_done, history(0.1, 0.5, 0.4))
+    refused(1)
+
+
+def test_without_a_best_model_there_is_nothing_to_mend(three_done):
+    (three_done / "best.keras").unlink()
+    runs.mend_best(three_done)
+    assert not (three_done / "best.keras").exists()
 
 
 def test_closing_adds_up_the_seconds_and_names_the_best_epoch(tmp_path):

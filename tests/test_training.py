@@ -312,6 +312,21 @@ def test_the_best_model_is_taken_where_it_is_the_newest_left(copy, capsys):
     assert done == 2 and int(unet.optimizer.iterations) == 4
 
 
+@pytest.mark.parametrize("damage", [cut, empty])
+def test_a_damaged_best_model_is_noticed_though_a_newer_file_is_good(copy, capsys, damage):
+    """It is mended from the checkpoint of its epoch; without that, resuming is refused."""
+    whole = keras.models.load_model(copy / BEST).get_weights()
+    damage(copy / BEST)
+    _, done = training.resume(copy, compiled(), epochs=3)
+    mended = keras.models.load_model(copy / BEST).get_weights()
+    assert done == 2 and all(map(np.array_equal, mended, whole))
+    assert f"{workspace.shown(copy / BEST)} was damaged; it is made" in capsys.readouterr().out
+    damage(copy / BEST)
+    (copy / EARLIER).unlink()
+    with pytest.raises(ValueError, match="best.keras is damaged, and no other file .* epoch 1;"):
+        training.resume(copy, compiled(), epochs=3)
+
+
 def test_a_run_without_a_readable_model_is_refused_and_left_as_it_is(copy):
     for name in (NEWEST, EARLIER, BEST):
         cut(copy / name)

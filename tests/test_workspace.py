@@ -135,6 +135,12 @@ def test_a_new_file_has_the_permissions_that_the_umask_leaves(mask, tmp_path):
     assert modes == {0o666 & ~mask}
 
 
+def test_a_new_file_leaves_the_umask_alone(tmp_path, monkeypatch):
+    """It is the whole process': another thread may make a file, or start a kernel, meanwhile."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("touched"))
+    workspace.write_json(tmp_path / "a.json", {})
+
+
 WRITES = """
 import os, sys
 from pathlib import Path

@@ -32,7 +32,7 @@ def execute_all(folder: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 
-    from unet_lib.series.execute import own_kernel
+    from unet_lib.series.kernels import own_kernel
 
     with tempfile.TemporaryDirectory(prefix="unet-lowered-") as workspace:
         os.environ["UNET_LOWERED_WORKSPACE"] = workspace

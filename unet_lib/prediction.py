@@ -34,7 +34,8 @@ def load(path: Path) -> keras.Model:
     except Exception as error:  # a cut file raises ValueError, KeyError, BadZipFile and others
         raise ValueError(
             f"{workspace.shown(path)} cannot be read as a Keras model ({type(error).__name__}:"
-            f" {error}); it is damaged or no .keras file. Train again, or name another"
+            f" {error}); it is damaged or no .keras file. Run notebooks/04_train.ipynb again, which"
+            " mends a run's model where it can, or name another"
         ) from error
 
 

@@ -7,8 +7,10 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from unet_lib import bootstrap, workspace
@@ -110,6 +112,37 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 def finished_epochs(folder: Path) -> int:
     """Return the number of finished epochs that a run can resume from, if no file is damaged."""
     return max((epoch for epoch, _ in checkpoints(folder)), default=0)
+
+
+def mend_best(folder: Path) -> None:
+    """Make a damaged best.keras anew from another file of the same epoch, with a word.
+
+    Raises:
+        ValueError: no other file holds that epoch; the message says what to do.
+    """
+    best, found = folder / "best.keras", checkpoints(folder)
+    epoch = next((epoch for epoch, path in found if path == best), None)
+    if epoch is None or _whole(best):
+        return
+    for path in (path for other, path in found if other == epoch and _whole(path)):
+        with workspace.replacing_file(best) as partial:
+            shutil.copyfile(path, partial)
+        print(f"{workspace.shown(best)} was damaged; it is made anew from {path.name}", flush=True)
+        return
+    raise ValueError(
+        f"{workspace.shown(best)} is damaged, and no other file holds the model of epoch {epoch};"
+        f" delete {workspace.shown(folder)} and run notebooks/04_train.ipynb again with the same"
+        " parameters, or choose another run_name: it trains anew"
+    )
+
+
+def _whole(path: Path) -> bool:
+    """Tell whether a .keras file, which is a ZIP archive, holds what was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # by the place of the damage: BadZipFile, EOFError, zlib.error and others
+        return False
 
 
 def best_epoch(history: dict[str, list[float]]) -> int:

@@ -60,7 +60,8 @@ def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model
         damaged, an earlier one is taken, with a word.
 
     Raises:
-        ValueError: there are models, but all of them are damaged.
+        ValueError: there are models, but all of them are damaged, or best.keras is and no other
+            file holds that epoch.
     """
     for done, path in runs.checkpoints(folder):
         try:
@@ -69,6 +70,7 @@ def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model
             kind = type(error).__name__
             print(f"{workspace.shown(path)} cannot be read ({kind}); an earlier file is taken")
             continue
+        runs.mend_best(folder)  # else its damage would show up in notebook 05
         finished = "finished: another run_name trains anew" if done >= epochs else "resuming"
         print(f"{done} of {epochs} epochs done, {finished}", flush=True)
         return found, done

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import socket
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,23 +107,15 @@ def replacing_file(path: Path) -> Iterator[Path]:
     was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
-    os.close(handle)
-    partial = Path(name)
+    partial = path.with_name(f".partial-{uuid.uuid4().hex}{path.suffix}")
+    partial.touch(exist_ok=False)
     try:
         yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_umask())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: Path, content: dict) -> None:

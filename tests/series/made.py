@@ -2,6 +2,9 @@
 
 import nbformat
 
+from unet_lib import workspace
+from unet_lib.series import execute, plan
+
 BADGE = "[![Open in Colab](https://colab/x.svg)](https://colab/x)"
 TITLE = f"# {{}}\n\n{BADGE}\n\nNext: [two](02_two.ipynb)"
 TYPED = (
@@ -31,3 +34,16 @@ def params(tmp_path, text, name="tiny.yaml"):
 def printed(notebook):
     cells = nbformat.read(notebook, 4).cells
     return "".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
+
+
+def copies(run_name="quick"):
+    return workspace.run_dir(run_name) / "notebooks"
+
+
+def names(run_name="quick"):
+    return sorted(p.name for p in copies(run_name).iterdir())
+
+
+def run(folder, texts=None, **more):
+    (run,) = plan.plan([], texts or {}, folder=folder, **more)
+    execute.run_one(run)

@@ -1,8 +1,8 @@
 """Runs: parameters, place, kernel and surroundings of notebooks; failures; what stays on disk."""
 
-import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from made import params, printed, write_notebook
+from made import copies, names, params, printed, run, write_notebook
 
 from unet_lib import workspace
 from unet_lib.series import execute, plan
@@ -22,19 +22,6 @@ import pathlib, sys
 from unet_lib.series import execute, plan
 sys.exit(execute.run_all(plan.plan([], {{}}, only=["02_two"], folder=pathlib.Path(r"{}"))))
 """
-
-
-def copies(run_name="quick"):
-    return workspace.run_dir(run_name) / "notebooks"
-
-
-def names(run_name="quick"):
-    return sorted(p.name for p in copies(run_name).iterdir())
-
-
-def run(folder, texts=None, **more):
-    (run,) = plan.plan([], texts or {}, folder=folder, **more)
-    execute.run_one(run)
 
 
 def failure(folder, **more):
@@ -57,95 +44,6 @@ def test_run_executes_in_order_and_reports(folder, capsys):
     assert 'id="01_one"' in page.read_text("utf-8") and 'id="02_two"' in page.read_text("utf-8")
     notebook = nbformat.read(copies("mine") / "01_one.ipynb", 4)
     assert notebook.metadata.papermill.output_path == str(copies("mine") / "01_one.ipynb")
-
-
-def test_kernel_is_this_python_though_another_is_registered(folder, tmp_path, monkeypatch):
-    kernels = tmp_path / "jupyter" / "kernels" / "python3"
-    kernels.mkdir(parents=True)
-    spec = {"argv": ["/no/such/python", "-m", "x", "{connection_file}"], "display_name": "other"}
-    (kernels / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    run(folder, only=["02_two"])
-    assert sys.executable in printed(copies() / "02_two.ipynb")
-
-
-# ------------------------------------------------------------------------------ surroundings
-
-SHOW = [  # what settings of the user would change
-    "import os\nimport matplotlib\nfrom matplotlib import pyplot\n5\nprint('last')\n"
-    "print(matplotlib.rcParams['figure.dpi'], matplotlib.get_backend())",
-    "pyplot.plot([1, 2])\npyplot.show()",
-    "print(open(os.path.join(os.environ['KERAS_HOME'], 'keras.json')).read())\n"
-    "print('dataset' in globals(), os.environ.get('KERAS_BACKEND'))",
-    "from ipykernel.connect import get_connection_info\n"
-    "print(get_connection_info(unpack=True)['transport'], os.environ['IPYTHONDIR'])",
-]
-
-
-@pytest.fixture
-def hostile(tmp_path, monkeypatch):
-    """What a user may have set: each of it would change a notebook."""
-    profile = tmp_path / "ipython" / "profile_default"
-    (profile / "startup").mkdir(parents=True)
-    (profile / "ipython_config.py").write_text(
-        'c.InteractiveShell.ast_node_interactivity = "all"')
-    (profile / "startup" / "00.py").write_text('dataset = "from startup"')
-    (tmp_path / "start.py").write_text('dataset = "from PYTHONSTARTUP"')
-    (tmp_path / "matplotlibrc").write_text("figure.dpi: 17\n")
-    (tmp_path / "keras").mkdir()
-    keras = {"backend": "theano", "image_data_format": "channels_first", "floatx": "float16"}
-    (tmp_path / "keras" / "keras.json").write_text(json.dumps(keras))
-    for name, value in {
-        "MPLBACKEND": "agg", "IPYTHONDIR": profile.parent, "KERAS_HOME": tmp_path / "keras",
-        "PYTHONSTARTUP": tmp_path / "start.py", "MATPLOTLIBRC": tmp_path / "matplotlibrc",
-        "KERAS_BACKEND": "tensorflow",
-    }.items():
-        monkeypatch.setenv(name, str(value))
-
-
-def check_surroundings(notebook):
-    code = [c for c in nbformat.read(notebook, 4).cells if c.id.startswith("cell-")]
-    texts = ["".join(o.get("text", "") for o in c.outputs) for c in code]
-    assert texts[0].splitlines()[0] == "last" and "100.0" in texts[0] and "inline" in texts[0]
-    assert [o.output_type for o in code[0].outputs] == ["stream"]  # 5 is not shown
-    assert any("image/png" in o.get("data", {}) for o in code[1].outputs)
-    assert '"channels_last"' in texts[2] and '"tensorflow"' in texts[2] and "theano" not in texts[2]
-    assert "False tensorflow" in texts[2]
-    transport, place = texts[3].split()
-    assert transport == ("ipc" if os.name == "posix" else "tcp")
-    assert not Path(place).exists()  # removed with its kernel
-
-
-def test_settings_of_the_user_change_nothing(folder, hostile):
-    write_notebook(folder / "02_two.ipynb", *SHOW)
-    run(folder, only=["02_two"])
-    check_surroundings(copies() / "02_two.ipynb")
-
-
-def test_settings_of_the_user_change_nothing_in_nbval(folder, hostile):
-    """A notebook that was executed elsewhere is compared by nbval under such settings."""
-    write_notebook(folder / "02_two.ipynb", *SHOW[:3], SHOW[3].split(", os.environ")[0] + ")")
-    with pytest.MonkeyPatch.context() as calm:
-        for name in ("MPLBACKEND", "IPYTHONDIR", "PYTHONSTARTUP", "MATPLOTLIBRC"):
-            calm.delenv(name)
-        run(folder, only=["02_two"])
-    target = folder / "02_two.ipynb"
-    (copies() / "02_two.ipynb").replace(target)
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval", f"--confcutdir={workspace.PROJECT}",
-               "-p", "conftest", str(target)]
-    done = subprocess.run(command, cwd=workspace.PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"\b[56] passed", done.stdout)
-
-
-def test_long_temporary_folders_are_left_aside(folder, tmp_path, monkeypatch):
-    """The path of a socket has room for about a hundred characters."""
-    long = tmp_path / ("x" * 90)
-    long.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
-    write_notebook(folder / "02_two.ipynb", "import os\n" + SHOW[3])
-    run(folder, only=["02_two"])
-    assert os.name != "posix" or "ipc" in printed(copies() / "02_two.ipynb")
 
 
 # ----------------------------------------------------------------------------- what stays
@@ -228,7 +126,8 @@ def test_the_same_run_twice_at_once(folder, capsys):
     ("death", "message"),
     [
         ("os.kill(os.getpid(), 9)", "the kernel died of SIGKILL; mostly memory ran out: try a "
-                                    "smaller batch_size or image_size"),
+                                    "smaller batch_size or image_size, or one notebook"
+                                    " at a time with --only"),
         ("os.kill(os.getpid(), signal.SIGBUS)", "SIGBUS; mostly the disk is full, or a file was"),
         ("os.kill(os.getpid(), signal.SIGILL)", "SIGILL; this TensorFlow needs instructions (AVX)"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "the kernel died of SIGSEGV; a library crashed"),
@@ -264,22 +163,212 @@ def test_a_busy_machine_is_given_time(folder):
     run(folder, only=["02_two"])
 
 
-def test_ctrl_c_exits_130_leaves_no_kernel_and_says_how_to_resume(folder, tmp_path):
-    pid_file = tmp_path / "pid"
-    wait = f"import os, time; open(r'{pid_file}', 'w').write(str(os.getpid())); time.sleep(60)"
-    write_notebook(folder / "02_two.ipynb", wait)
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN_TWO.format(folder)], cwd=workspace.PROJECT,
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not pid_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Interrupted in run 'quick'. The same command goes on from here" in err
-    assert names() == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text()), 0)
+# ------------------------------------------------------------------------------- side by side
+
+WAIT = """
+import os, pathlib, time
+def wait_for(path):
+    end = time.monotonic() + 60
+    while not pathlib.Path(path).exists():
+        assert time.monotonic() < end, f"{path} has not come"
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def place(folder, tmp_path, monkeypatch):
+    """An empty folder of notebooks, on a machine of two cores; beside it notebooks leave files."""
+    monkeypatch.setattr(execute, "_at_once", lambda: 2)
+    for notebook in folder.iterdir():
+        notebook.unlink()
+
+    def add(name, *sources):
+        code = WAIT + f"place, name = pathlib.Path(r'{tmp_path}'), '{name}'"
+        write_notebook(folder / f"{name}.ipynb", code, *sources)
+
+    add.folder, add.path = folder, tmp_path
+    return add
+
+
+def test_notebooks_that_do_not_need_one_another_overlap(place):
+    """Each waits for a file that the other writes."""
+    pair = ("01_restructure_dataset", "03_build_unet")
+    for mine, theirs in (pair, pair[::-1]):
+        place(mine, f"(place / '{mine}').touch()\nwait_for(place / '{theirs}')\nos.getcwd()")
+    here = os.getcwd()
+    run(place.folder)
+    assert names() == ["01_restructure_dataset.ipynb", "03_build_unet.ipynb"]
+    for path in copies().iterdir():
+        assert str(place.folder) in str(nbformat.read(path, 4).cells[-1].outputs)
+    assert os.getcwd() == here
+
+
+SERIES = ["01_restructure_dataset", "02_explore_images", "03_build_unet", "04_train", "05_evaluate",
+          "09_mine", "10_other"]
+LOG = """
+def log(what):
+    with open(place / "log", "a") as file:
+        file.write(f"{what} {name}\\n")
+log("begin"); time.sleep(0.3); log("end")
+"""
+
+
+def events(place, chosen):
+    """Run notebooks that write down when they begin and end; return the lines."""
+    for name in chosen:
+        place(name, LOG)
+    run(place.folder)
+    log = (place.path / "log").read_text().splitlines()
+    assert sorted(log) == sorted(f"{what} {name}" for what in ("begin", "end") for name in chosen)
+    return log
+
+
+def test_each_begins_when_those_it_needs_have_ended(place):
+    """Also those that are needed through another, and one that may need all before it."""
+    log = events(place, SERIES)
+    full = {name[:2]: name for name in SERIES}
+    for pair in ("01 02", "01 04", "04 05", "05 09", "03 09", "02 09", "09 10"):
+        first, then = pair.split()
+        assert log.index(f"end {full[first]}") < log.index(f"begin {full[then]}"), log
+    running = [sum(1 if line.startswith("begin") else -1 for line in log[:k]) for k in range(14)]
+    assert max(running) <= 2
+
+
+def test_one_at_a_time_is_reading_order(place, monkeypatch):
+    monkeypatch.setattr(execute, "_at_once", lambda: 1)
+    chosen = SERIES[:3]
+    assert events(place, chosen) == [f"{w} {name}" for name in chosen for w in ("begin", "end")]
+
+
+def test_the_page_is_in_reading_order_whoever_ends_first(place, capsys):
+    last = f"wait_for(r'{copies() / '03_build_unet.ipynb'}')\nprint('last')"
+    place("01_restructure_dataset", last)
+    place("03_build_unet", "print('first')")
+    run(place.folder)
+    page = (workspace.run_dir("quick") / "report.html").read_text("utf-8")
+    assert page.index('id="01_restructure_dataset"') < page.index('id="03_build_unet"')
+    lines = capsys.readouterr().out.splitlines()
+    told = [line.split(",")[0] for line in lines if " cells" in line]
+    assert sorted(told[:2]) == ["01_restructure_dataset: 5 cells", "03_build_unet: 5 cells"]
+    assert told[2:] == ["03_build_unet: 5/5 cells", "01_restructure_dataset: 5/5 cells"]
+
+
+def test_after_a_failure_nothing_begins_and_what_runs_ends_properly(place, capsys):
+    page = workspace.run_dir("quick") / "report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("earlier")
+    failed = copies() / "03_build_unet.failed.ipynb"
+    place("01_restructure_dataset", f"(place / 'begun').touch()\nwait_for(r'{failed}')",
+          "time.sleep(0.5)\nprint('to its end')")
+    place("02_explore_images", "print('never')")
+    place("03_build_unet", "wait_for(place / 'begun')", "raise ValueError('no')")
+    assert execute.run_all(plan.plan([], {}, folder=place.folder)) == 1
+    out, err = capsys.readouterr()
+    assert names() == ["01_restructure_dataset.ipynb", failed.name]
+    assert printed(copies() / "01_restructure_dataset.ipynb") == "to its end\n"
+    assert err == (f"\nFAILED: 03_build_unet, cell 'cell-2': ValueError: no\n"
+                   f"what ran until then is in {failed}\n")
+    assert "03_build_unet has failed; the run stops when 01_restructure_dataset has ended\n" in out
+    assert re.search("^03_build_unet: 5/6 cells, .* s, stopped in cell-2$", out, re.M)
+    assert page.read_text() == "earlier"
+
+
+def test_two_failures_are_both_told(place):
+    place("01_restructure_dataset", "(place / 'a').touch(); wait_for(place / 'b')", "1 / 0")
+    place("03_build_unet", "(place / 'b').touch(); wait_for(place / 'a')", "{}['x']")
+    text = failure(place.folder)
+    assert "01_restructure_dataset, cell 'cell-2': ZeroDivisionError: division by zero\n" in text
+    assert "03_build_unet, cell 'cell-2': KeyError: 'x'\n" in text
+    assert names() == ["01_restructure_dataset.failed.ipynb", "03_build_unet.failed.ipynb"]
+
+
+def test_one_core_runs_one_at_a_time(monkeypatch):
+    for cores, at_once in (({0}, 1), ({3, 5}, 2), (set(range(64)), 2)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, c=cores: c, raising=False)
+        assert execute._at_once() == at_once
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for cores, at_once in ((None, 1), (1, 1), (8, 2)):
+        monkeypatch.setattr(os, "cpu_count", lambda c=cores: c)
+        assert execute._at_once() == at_once
+
+
+# ------------------------------------------------------------------------------ ended from outside
+
+RUN_BOTH = """
+import pathlib, sys
+from unet_lib.series import execute, kernels, plan
+execute._at_once = lambda: 2
+kernels._PATIENCE = {patience}
+sys.exit(execute.run_all(plan.plan([], {{}}, folder=pathlib.Path(r"{folder}"))))
+"""
+
+
+@pytest.fixture
+def ended(place, monkeypatch):
+    """Give a function that starts a run of two notebooks, sends signals, and returns its words."""
+    temporary = tempfile.mkdtemp(prefix="t-", dir="/tmp")  # short: sockets lie in it
+    monkeypatch.setenv("TMPDIR", temporary)
+
+    def end(numbers, *, patience, code):
+        begun = [place.path / name for name in ("01_restructure_dataset", "03_build_unet")]
+        for path in begun:
+            place(path.name, f"(place / '_').write_text(str(os.getpid()))\n"
+                             f"(place / '_').rename(place / '{path.name}')\n{code}".replace(
+                                 "'_'", f"'_{path.name}'"), "(place / 'later').touch()")
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN_BOTH.format(folder=place.folder, patience=patience)],
+            cwd=workspace.PROJECT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not all(path.exists() for path in begun) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.3)
+        for number in numbers:
+            os.killpg(process.pid, number)
+            time.sleep(0.3)
+        _, err = process.communicate(timeout=120)
+        for path in begun:
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(path.read_text()), 0)
+        assert names() == [] and not list(Path(temporary).glob("unet-*"))
+        assert not (place.path / "later").exists()
+        return process.returncode, err
+
+    yield end
+    shutil.rmtree(temporary)
+
+
+GOES_ON = "in run 'quick'. The same command goes on from here: training resumes at its last"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize(
+    ("numbers", "code", "word"),
+    [
+        ([signal.SIGINT], 130, "Interrupted"),
+        ([signal.SIGINT, signal.SIGINT], 130, "Interrupted"),
+        ([signal.SIGTERM, signal.SIGINT], 143, "Ended by SIGTERM"),
+        ([signal.SIGHUP], 129, "Ended by SIGHUP"),
+    ],
+)
+def test_a_signal_ends_both_kernels_and_says_how_to_go_on(ended, place, numbers, code, word):
+    """Cells may tidy up; no kernel, partial copy or folder of sockets stays."""
+    tidy = "try:\n    time.sleep(60)\nfinally:\n    (place / f'{name}-tidied').touch()"
+    returned, err = ended(numbers, patience=30, code=tidy)
+    assert returned == code
+    assert err == f"\n{word} {GOES_ON} finished epoch.\n"
+    assert len(list(place.path.glob("*-tidied"))) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+def test_a_kernel_that_does_not_listen_is_killed(ended):
+    deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)"
+    returned, err = ended([signal.SIGINT], patience=0.5, code=deaf)
+    assert returned == 130 and err == f"\nInterrupted {GOES_ON} finished epoch.\n"
+
+
+def test_handlers_of_signals_are_put_back(folder):
+    before = [signal.getsignal(number) for number in execute._ENDS]
+    run_all = execute.run_all(plan.plan([], {}, only=["02_two"], folder=folder))
+    assert run_all == 0 and [signal.getsignal(number) for number in execute._ENDS] == before

@@ -167,6 +167,29 @@ def test_needs_name_notebooks_that_come_before():
         assert name in series and all(need in series and need < name for need in needs)
 
 
+def test_predecessors_are_all_that_a_notebook_needs_among_those_chosen():
+    numbers = {name[:2]: name for name in plan.NEEDS} | {"09": "09_mine", "03b": "03_mine"}
+
+    def before(*chosen):
+        found = plan.predecessors(numbers[n] for n in chosen)
+        assert list(found) == [numbers[n] for n in chosen]
+        return {name: {other[:2] for other in others} for name, others in found.items()}
+
+    assert before("01", "02", "03", "04", "05", "06", "07", "08") == {
+        numbers["01"]: set(), numbers["02"]: {"01"}, numbers["03"]: set(), numbers["04"]: {"01"},
+        numbers["05"]: {"01", "04"}, numbers["06"]: {"01", "04"}, numbers["07"]: {"01"},
+        numbers["08"]: {"01"},
+    }  # fmt: skip
+    assert before("01", "05") == {numbers["01"]: set(), numbers["05"]: {"01"}}
+    assert before("04", "05", "07") == {
+        numbers["04"]: set(), numbers["05"]: {"04"}, numbers["07"]: set()}
+    assert before("01", "02", "03b", "04", "05", "09") == {
+        numbers["01"]: set(), numbers["02"]: {"01"}, "03_mine": {"01", "02"},
+        numbers["04"]: {"01", "03"}, numbers["05"]: {"01", "03", "04"},
+        "09_mine": {"01", "02", "03", "04", "05"},
+    }  # fmt: skip
+
+
 def test_refused_request_exits_2_soon_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
     started = time.monotonic()

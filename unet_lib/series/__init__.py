@@ -1,6 +1,7 @@
-"""The numbered notebooks, executed one after another by papermill, and a report of what they show.
+"""The numbered notebooks, executed by papermill, and a report of what they show.
 
-Rooms: `plan` refuses a wrong request before anything runs, `execute` runs what is planned, `report`
-shows what came out. papermill, nbconvert and rich are imported only where they are used, so that
-`--help` and a refusal are quick.
+Rooms: `plan` refuses a wrong request before anything runs and says which notebook needs which,
+`execute` runs what is planned, two notebooks at a time, in `kernels` that no setting of the user
+changes; `progress` shows how far they are, `report` what came out. papermill, nbconvert and rich
+are imported only where they are used, so that `--help` and a refusal are quick.
 """

@@ -1,25 +1,31 @@
-"""Execute what is planned: each notebook by papermill, in a kernel that stands by itself."""
+"""Execute what is planned: each notebook by papermill, side by side where none needs the other."""
 
+import contextlib
 import logging
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
+import threading
 import time
-import weakref
+from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 
-from unet_lib import bootstrap, workspace
-from unet_lib.series.plan import NAME, NEEDS, Run
+from unet_lib import workspace
+from unet_lib.series import kernels
+from unet_lib.series.plan import NAME, NEEDS, Run, predecessors
+from unet_lib.series.progress import Board, Line
 from unet_lib.series.report import mean, read_metrics, show_results, show_table, write_report
 
 _STARTS = 120  # s that a kernel may take to answer on a busy machine; papermill would give up early
 
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 _DEATHS = {
-    "SIGKILL": "mostly memory ran out: try a smaller batch_size or image_size",
+    "SIGKILL": "mostly memory ran out: try a smaller batch_size or image_size, or one notebook at a"
+    " time with --only",
     "SIGBUS": "mostly the disk is full, or a file was cut while it was read: make room, or set"
     " UNET_LOWERED_WORKSPACE to a folder on another disk",
     "SIGILL": "this TensorFlow needs instructions (AVX) that the processor lacks: use another"
@@ -31,32 +37,68 @@ class NotebookFailed(RuntimeError):
     """A notebook stopped; the message names it, the cell and the error."""
 
 
+class _Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C that ends this process; its only argument is the number."""
+
+
+class _Stopped(Exception):
+    """Another notebook's thread is told to begin no further cell."""
+
+
 def run_all(runs: list[Run]) -> int:
     """Execute the runs one after another; one that fails does not stop the rest.
 
     Returns:
-        The exit code: 0 if every notebook ran, 1 if one failed, 130 after Ctrl-C.
+        The exit code: 0 if every notebook ran, 1 if one failed, 130 after Ctrl-C, 143 after
+        SIGTERM.
     """
     rows = []
     for run in runs:
         start = time.time()
         try:
-            run_one(run)
+            with _signals():
+                run_one(run)
             status = "done"
         except Exception as error:  # a full disk, no kernel: the next run may still succeed
             status = "failed"
-            plain = isinstance(error, NotebookFailed | BlockingIOError)
-            kind = "" if plain else f"{type(error).__name__}: "
-            print(f"\nFAILED: {kind}{error}", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            print(f"\nInterrupted in run {run.name!r}. The same command goes on from here: training"
+            print(f"\nFAILED: {_told(error)}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt as end:
+            number = signal.Signals(*end.args or [signal.SIGINT])
+            word = f"Ended by {number.name}" if end.args else "Interrupted"
+            print(f"\n{word} in run {run.name!r}. The same command goes on from here: training"
                   " resumes at its last finished epoch.", file=sys.stderr)
-            return 130
+            return 128 + number
         dice = mean(read_metrics(run.name, newer_than=start), "validation", "dice")
         rows.append((run.name, status, f"{time.time() - start:.0f}", dice))
     if len(runs) > 1:
         show_table(("run", "status", "seconds", "validation Dice"), rows)
     return int(any(status == "failed" for _, status, *_ in rows))
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a closed terminal, end a run as orderly as Ctrl-C does."""
+
+    def end(number, frame):
+        raise _Ended(number)
+
+    with _handlers({n: end for n in _ENDS if signal.getsignal(n) == signal.SIG_DFL}):
+        yield
+
+
+@contextlib.contextmanager
+def _handlers(wanted: dict) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _told(error: BaseException) -> str:
+    plain = isinstance(error, NotebookFailed | BlockingIOError)
+    return f"{error}" if plain else f"{type(error).__name__}: {error}"
 
 
 def run_one(run: Run) -> None:
@@ -68,7 +110,7 @@ def run_one(run: Run) -> None:
 
     Raises:
         BlockingIOError: another process executes this run; nothing was touched.
-        NotebookFailed: a notebook stopped; those after it were not begun.
+        NotebookFailed: a notebook stopped; none was begun after that.
     """
     start = time.time()
     home = workspace.run_dir(run.name)
@@ -78,8 +120,7 @@ def run_one(run: Run) -> None:
         for partial in folder.glob(".partial-*.ipynb"):  # of a runner that was killed
             partial.unlink()
         print(f"Run {run.name!r} in {home}", flush=True)
-        for notebook, parameters in run.parameters.items():
-            execute(notebook, folder / notebook.name, parameters)
+        execute_all(run.parameters, folder)
         copies = [p for p in sorted(folder.glob("*.ipynb")) if re.fullmatch(NAME, p.stem)]
         write_report(copies, home / "report.html", needs=NEEDS)
     finally:
@@ -87,13 +128,68 @@ def run_one(run: Run) -> None:
     show_results(run.name, copies, newer_than=start)
 
 
-def execute(notebook: Path, target: Path, parameters: dict[str, object]) -> None:
+def execute_all(parameters: dict[Path, dict[str, object]], folder: Path) -> None:
+    """Execute notebooks side by side, each as soon as those that it needs have ended.
+
+    After a failure none is begun; one that runs beside it runs to its end.
+
+    Args:
+        parameters: for each notebook its values, in reading order.
+        folder: where the executed copies go.
+
+    Raises:
+        NotebookFailed: notebooks stopped; the message holds what each of them raised.
+    """
+    kernels.own_kernel()  # imports what is needed: not in two threads at once
+    logging.getLogger("papermill").addHandler(logging.NullHandler())  # it speaks amid the progress
+    waiting, todo = predecessors(n.stem for n in parameters), dict(parameters)
+    started = {notebook: [] for notebook in parameters}  # kernels
+    running, stop, errors = {}, threading.Event(), []
+    with Board(parameters) as board, futures.ThreadPoolExecutor(_at_once()) as pool:
+        try:
+            while todo or running:
+                ready = [n for n in todo if not waiting[n.stem]]
+                for book in ready[: _at_once() - len(running)]:
+                    job = pool.submit(execute, book, folder / book.name, todo.pop(book),
+                                      line=board.lines[book], started=started[book], stop=stop)
+                    running[job] = book.stem
+                for job in futures.wait(running, 1, futures.FIRST_COMPLETED).done:
+                    ended = running.pop(job)
+                    waiting = {name: before - {ended} for name, before in waiting.items()}
+                    if job.exception():
+                        errors.append(job.exception())
+                        todo.clear()
+                        board.tell_failure(ended, running.values())
+        except KeyboardInterrupt:
+            with _handlers(dict.fromkeys(_ENDS, lambda *_: None)):  # once is enough
+                stop.set()
+                kernels.end_all(started.values(), running)
+            raise
+    if len(errors) > 1:
+        raise NotebookFailed("\n".join(map(_told, errors)))
+    if errors:
+        raise errors[0]
+
+
+def _at_once() -> int:
+    """Return how many notebooks run side by side: two if this process may use two cores."""
+    every = os.cpu_count() or 1
+    return min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every)
+
+
+def execute(
+    notebook: Path, target: Path, parameters: dict[str, object],
+    *, line: Line, started: list, stop: threading.Event,
+) -> None:  # fmt: skip
     """Execute one notebook in its own folder with a kernel of this very Python.
 
     Args:
         notebook: what to execute; it is not changed.
         target: the executed copy; it is replaced when the notebook has run to its end.
         parameters: values that take the place of the notebook's defaults.
+        line: shows how far it is.
+        started: receives the kernel's manager.
+        stop: once it is set, no further cell begins and nothing is kept.
 
     Raises:
         NotebookFailed: a cell raised or the kernel died; `target` is as it was, and
@@ -102,39 +198,47 @@ def execute(notebook: Path, target: Path, parameters: dict[str, object]) -> None
     import nbformat
     from papermill import execute_notebook
 
-    logging.getLogger("papermill").addHandler(logging.NullHandler())  # it speaks amid the progress
+    def start_cell(cell, cell_index):
+        if stop.is_set():
+            raise _Stopped
+        line.start_cell(cell, cell_index)
+
     failed = target.with_name(f"{target.stem}.failed.ipynb")
-    progress, kernels = _Progress(notebook, bool(parameters)), []
+    line.begin(len(nbformat.read(notebook, 4).cells) + bool(parameters))
     with workspace.replacing_file(target) as partial:
         try:
-            with progress.bar:
-                done = execute_notebook(
-                    notebook, partial, parameters, cwd=notebook.parent, progress_bar=False,
-                    kernel_name="python3", language="python", start_timeout=_STARTS,
-                    iopub_timeout=_STARTS, kernel_manager_class=own_kernel(started=kernels),
-                    on_cell_start=progress.start_cell, stdout_file=progress,
-                )
+            # the kernel's place is not given to papermill, which would move this whole process
+            manager = kernels.own_kernel(started=started, place=notebook.parent)
+            done = execute_notebook(
+                notebook, partial, parameters, progress_bar=False,
+                kernel_name="python3", language="python", start_timeout=_STARTS,
+                iopub_timeout=_STARTS, kernel_manager_class=manager,
+                on_cell_start=start_cell, stdout_file=line,
+            )
         except Exception as error:
+            line.end(f"stopped in {line.cell}")
+            if stop.is_set():
+                raise
             shutil.copyfile(partial, failed)
             raise NotebookFailed(
-                f"{notebook.stem}, cell {progress.cell!r}: {_reason(error, kernels)}\n"
+                f"{notebook.stem}, cell {line.cell!r}: {_reason(error, started)}\n"
                 f"what ran until then is in {failed}"
             ) from error
         finally:
-            for kernel in kernels:
-                shutil.rmtree(kernel.own_folder, ignore_errors=True)
+            kernels.clean_up(started)
         done.metadata.papermill.output_path = str(target)
         nbformat.write(done, partial)
     failed.unlink(missing_ok=True)
+    line.end()
 
 
-def _reason(error: Exception, kernels: list) -> str:
+def _reason(error: Exception, started: list) -> str:
     """Return why a notebook stopped: what a cell raised, or what ended its kernel."""
     from papermill import PapermillExecutionError
 
     if isinstance(error, PapermillExecutionError):
         return f"{error.ename}: {error.evalue}"
-    code = getattr(kernels[0].provisioner.process, "returncode", None) if kernels else None
+    code = getattr(started[0].provisioner.process, "returncode", None) if started else None
     if code is None:  # it lives: a full disk, a timeout
         return f"{type(error).__name__}: {error}"
     if code >= 0:
@@ -144,103 +248,3 @@ def _reason(error: Exception, kernels: list) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"the kernel died of {name}; {_DEATHS.get(name, 'a library crashed')}"
-
-
-# Kernels
-
-
-def own_kernel(base: type | None = None, *, started: list | None = None) -> type:
-    """Return a kernel manager whose kernel is this Python, in surroundings of its own.
-
-    Whatever kernels are registered and whatever the user has set for IPython, Matplotlib and Keras,
-    each kernel sees the same. It is spoken to over sockets in a folder of its own, because ports
-    are taken by somebody else now and then when several kernels start at once. Its own log goes
-    nowhere: what cells write to stderr stands in the notebook anyway.
-
-    Args:
-        base: jupyter_client's KernelManager, or a class like it; by default the asynchronous one.
-        started: receives each manager that is made.
-    """
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec
-
-    class OwnKernel(base or AsyncKernelManager):
-        kernel_spec = KernelSpec(**get_kernel_dict())
-
-        def __init__(self, **options):
-            self.own_folder = _short_folder()
-            weakref.finalize(self, shutil.rmtree, self.own_folder, ignore_errors=True)
-            super().__init__(**_sockets(self.own_folder), **options)
-            if started is not None:
-                started.append(self)
-
-        def start_kernel(self, **options):
-            options = {"env": kernel_environment(self.own_folder)} | options
-            return super().start_kernel(**options | {"stderr": subprocess.DEVNULL})
-
-    return OwnKernel
-
-
-def kernel_environment(folder: Path) -> dict[str, str]:
-    """Return this process' environment without what would change a notebook.
-
-    Args:
-        folder: an empty folder for the kernel's settings, which hold nothing.
-
-    Returns:
-        The variables: IPython, Matplotlib and Keras find this project's settings and no others.
-    """
-    bootstrap.set_environment()
-    (folder / "matplotlibrc").touch()
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSTARTUP"}
-    return environment | {
-        "IPYTHONDIR": str(folder / "ipython"),
-        "MATPLOTLIBRC": str(folder / "matplotlibrc"),
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    }
-
-
-def _short_folder() -> Path:
-    """Make a folder that only this user can read; paths of sockets must be short."""
-    place = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="unet-", dir="/tmp" if len(place) > 60 else None))
-
-
-def _sockets(folder: Path) -> dict[str, str]:
-    """Return options of a kernel manager: sockets in `folder` where the system has them."""
-    if os.name != "posix":
-        return {}
-    return {"transport": "ipc", "ip": str(folder / "k"),
-            "connection_file": str(folder / "kernel.json")}
-
-
-class _Progress:
-    """One line a notebook: cells done, time, its last printed line; plain lines if no terminal."""
-
-    def __init__(self, notebook: Path, more: int):
-        import nbformat
-        from rich import progress as rich
-
-        self.cell, total = "", len(nbformat.read(notebook, 4).cells) + more
-        note = rich.TextColumn("{task.fields[note]}", markup=False)
-        columns = (rich.BarColumn(20), rich.MofNCompleteColumn(), rich.TimeElapsedColumn(), note)
-        self.bar = rich.Progress(rich.TextColumn("{task.description:<22}"), *columns)
-        self.live = self.bar.console.is_terminal
-        self.task = self.bar.add_task(notebook.stem, total=total, note="")
-        self.last = time.monotonic()
-        if not self.live:
-            print(f"{notebook.stem}: {total} cells", flush=True)
-
-    def start_cell(self, cell, cell_index: int) -> None:
-        self.cell = cell.get("id", str(cell_index))
-        self.bar.update(self.task, completed=cell_index + 1, note="")
-
-    def write(self, text: str) -> None:  # papermill hands over what the notebook prints
-        line = (text.strip().splitlines() or [""])[-1][:60]
-        self.bar.update(self.task, note=line)
-        if not self.live and line and time.monotonic() - self.last > 60:  # at most one a minute
-            self.last = time.monotonic()
-            print(f"  {self.cell}: {line}", flush=True)
-
-    def flush(self) -> None: ...

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +117,27 @@ def select(folder: Path, only=()) -> list[Path]:
         if name not in found:
             raise Refused(f"there is no notebook {name!r}; {parameters.nearest(name, found)}")
     return [p for stem, p in found.items() if not wanted or stem in wanted]
+
+
+def predecessors(names: Iterable[str]) -> dict[str, set[str]]:
+    """Return for each notebook those among `names` that have to end before it begins.
+
+    Args:
+        names: the notebooks to run, in reading order. One that `NEEDS` does not know waits for all
+            before it, and those behind it wait for it.
+    """
+    before, earlier = {}, []
+    for name in names:
+        unknown = {other for other in earlier if other not in NEEDS}
+        needed = unknown | _all_needs(name) if name in NEEDS else set(earlier)
+        before[name] = needed.intersection(earlier)
+        earlier.append(name)
+    return before
+
+
+def _all_needs(name: str) -> set[str]:
+    direct = NEEDS[name]
+    return {*direct, *(far for near in direct for far in _all_needs(near))}
 
 
 def read_parameters(file: str) -> dict[str, object]:
