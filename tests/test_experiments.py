@@ -125,16 +125,6 @@ def test_a_model_without_dropout_can_be_trained():
 # -------------------------------------------------------------------------------------- scoring
 
 
-@pytest.fixture(scope="module")
-def threshold_model():
-    """A model that says lung where the image is brighter than a half."""
-    image = keras.Input((16, 16, 1))
-    steep = keras.layers.Conv2D(1, 1, activation="sigmoid")
-    unet = keras.Model(image, steep(image))
-    steep.set_weights([np.full((1, 1, 1, 1), 100.0), np.array([-50.0])])
-    return unet
-
-
 def pair(height, width, columns):
     """An image that is bright in its left columns, and a mask of its left half."""
     image, mask = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)

@@ -13,16 +13,6 @@ from unet_lib import architecture, metrics, prediction, workspace
 
 
 @pytest.fixture(scope="module")
-def threshold_model():
-    """A model that says lung where the image is brighter than a half."""
-    image = keras.Input((16, 16, 1))
-    steep = keras.layers.Conv2D(1, 1, activation="sigmoid")
-    unet = keras.Model(image, steep(image))
-    steep.set_weights([np.full((1, 1, 1, 1), 100.0), np.array([-50.0])])
-    return unet
-
-
-@pytest.fixture(scope="module")
 def unet():
     keras.utils.set_random_seed(5)
     return architecture.build_unet(32, width=2, head="direct", normalization="batch")
