@@ -50,13 +50,20 @@ def change(node: ast.AST) -> bool:
 def mutants(source: str) -> list[tuple[int, str]]:
     """Return the line and the changed source of every change that can be made."""
     tree, found = ast.parse(source), []
+    hints = _type_hints(tree)
     for place, node in enumerate(ast.walk(tree)):
-        if not change(copy.deepcopy(node)):
+        if id(node) in hints or not change(copy.deepcopy(node)):
             continue
         fresh = ast.parse(source)
         change(list(ast.walk(fresh))[place])
         found.append((node.lineno, ast.unparse(fresh)))
     return found
+
+
+def _type_hints(tree: ast.AST) -> set[int]:
+    """Return the nodes of type hints: `int & None` cannot be imported, which proves nothing."""
+    fields = [getattr(n, name, None) for n in ast.walk(tree) for name in ("annotation", "returns")]
+    return {id(part) for hint in fields if hint is not None for part in ast.walk(hint)}
 
 
 def noticed(project: Path, room: str, source: str) -> bool:
