@@ -278,9 +278,8 @@ def test_waterfall_steps_from_mean_to_mean():
     assert np.allclose(ax.lines[0].get_ydata(), [0.5, 0.7])
     assert [text.get_text() for text in ax.texts] == ["0.600", "+0.300", "-0.100"]
     colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
-    assert colors == ["#b3b3b3", plotting.TRAIN.lower(), plotting.VALIDATION.lower()]
-    lowest = 0.5
-    assert ax.get_ylim() == pytest.approx((lowest - 0.05, 1)) and ax.get_ylabel() == "Dice"
+    assert colors == [to_hex("0.7"), plotting.TRAIN.lower(), plotting.VALIDATION.lower()]
+    assert ax.get_ylim() == pytest.approx((0.5 - 0.05, 1)) and ax.get_ylabel() == "Dice"
     assert experiments.waterfall({}, "Dice").axes[0].get_ylim() == (0, 1)  # nothing measured yet
 
 
