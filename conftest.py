@@ -1,4 +1,7 @@
-"""For every test session: a workspace of its own, and nbval in kernels that stand by themselves."""
+"""For every test session: a workspace of its own, and nbval in kernels that stand by themselves.
+
+Beside them what several test files use.
+"""
 
 import os
 import shutil
@@ -39,3 +42,16 @@ def xrays() -> Path:
     if not (folder / "shenzhen").is_dir():
         pytest.skip(f"no real X-rays in {folder}; name their folder in XRAYS")
     return folder
+
+
+@pytest.fixture(scope="module")
+def threshold_model():
+    """A model that says lung where the image is brighter than a half."""
+    import keras
+    import numpy as np
+
+    image = keras.Input((16, 16, 1))
+    steep = keras.layers.Conv2D(1, 1, activation="sigmoid")
+    unet = keras.Model(image, steep(image))
+    steep.set_weights([np.full((1, 1, 1, 1), 100.0), np.array([-50.0])])
+    return unet

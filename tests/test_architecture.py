@@ -316,6 +316,16 @@ def test_functions_of_the_notebook_build_what_the_library_builds(lifted, head, w
             }
 
 
+def test_dropout_is_a_half_where_nothing_is_said():
+    image = keras.Input((16, 16, 1))
+    bottom, _ = architecture.encode(image, 1)
+    built = [keras.Model(image, bottom), architecture.assemble(16, width=1, head="direct"),
+             architecture.build_unet(16, width=1)]
+    for unet in built:
+        rates = [la.rate for la in unet.layers if isinstance(la, keras.layers.Dropout)]
+        assert rates == [0.5, 0.5]
+
+
 def test_each_function_of_the_notebook_is_the_librarys(lifted):
     features, skip = np.ones((1, 16, 16, 3), "float32"), np.ones((1, 32, 32, 2), "float32")
     cases = {

@@ -1,10 +1,15 @@
 """Recipes: the same seed trains the same model, a start is taken over, a table goes on."""
 
+import contextlib
+import io
+
 import keras
+import nbformat
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
-from unet_lib import architecture, batches, experiments, losses, metrics, workspace
+from unet_lib import architecture, batches, experiments, losses, metrics, plotting, workspace
 
 TINY = experiments.ORIGINAL | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
 KEY = {"variant": "a", "seed": 0}
@@ -123,16 +128,6 @@ def test_a_model_without_dropout_can_be_trained():
 
 
 # -------------------------------------------------------------------------------------- scoring
-
-
-@pytest.fixture(scope="module")
-def threshold_model():
-    """A model that says lung where the image is brighter than a half."""
-    image = keras.Input((16, 16, 1))
-    steep = keras.layers.Conv2D(1, 1, activation="sigmoid")
-    unet = keras.Model(image, steep(image))
-    steep.set_weights([np.full((1, 1, 1, 1), 100.0), np.array([-50.0])])
-    return unet
 
 
 def pair(height, width, columns):
@@ -270,3 +265,81 @@ def test_best_differs_from_the_original_in_what_the_notebook_says():
     changed = {k for k, value in experiments.ORIGINAL.items() if experiments.BEST[k] != value}
     assert changed == {"head", "normalization", "loss", "learning_rate", "schedule", "augment"}
     assert experiments.BEST["loss"] in losses.LOSSES and batches.steps_per_epoch(425, 10) == 43
+
+
+# -------------------------------------------------------------------------------------- figures
+
+
+def test_waterfall_steps_from_mean_to_mean():
+    steps = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9]), "+ c": np.array([0.8])}
+    ax = experiments.waterfall(steps, "Dice").axes[0]
+    bars = [(bar.get_y(), bar.get_height()) for bar in ax.patches]
+    assert np.allclose(bars, [(0, 0.6), (0.6, 0.3), (0.9, -0.1)])
+    assert np.allclose(ax.lines[0].get_ydata(), [0.5, 0.7])
+    assert [text.get_text() for text in ax.texts] == ["0.600", "+0.300", "-0.100"]
+    colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
+    assert colors == [to_hex("0.7"), plotting.TRAIN.lower(), plotting.VALIDATION.lower()]
+    assert ax.get_ylim() == pytest.approx((0.5 - 0.05, 1)) and ax.get_ylabel() == "Dice"
+    assert experiments.waterfall({}, "Dice").axes[0].get_ylim() == (0, 1)  # nothing measured yet
+
+
+def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
+    points = {"slow": (9, 0.9), "cheap": (1, 0.5), "worse": (5, 0.4), "good": (3, 0.8)}
+    ax = experiments.time_to_quality(points, "Dice").axes[0]
+    assert [text.get_text() for text in ax.texts] == ["slow", "good", "cheap", "worse"]
+    assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]
+    points |= {"dearer": (6, 0.8)}  # no better than "good"
+    ax = experiments.time_to_quality(points, "Dice").axes[0]
+    assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]
+    del points["dearer"]
+    points |= {"nearly slow": (8.9, 0.89), "nearly good": (3, 0.81)}
+    ax = experiments.time_to_quality(points, "Dice").axes[0]
+    labels = ["slow and 1 more", "nearly good and 1 more", "cheap", "worse"]
+    assert [text.get_text() for text in ax.texts] == labels
+
+
+# ---------------------------------------------------------------------------------- compile_unet
+
+
+@pytest.mark.parametrize("loss", list(losses.LOSSES))
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_notebook_compiles_what_the_library_compiles(loss, schedule):
+    notebook = nbformat.read(workspace.PROJECT / "notebooks" / "04_train.ipynb", as_version=4)
+    (source,) = (cell.source for cell in notebook.cells if cell.id == "compile")
+    space = {"keras": keras, "batches": batches, "architecture": architecture, "losses": losses}
+    space |= {"image_size": 16, "model_options": {"width": 2}, "seed": 3, "loss": loss}
+    space |= {"train_ids": list("abcdefg"), "batch_size": 3, "epochs": 5, "learning_rate": 0.002}
+    space |= {"schedule": schedule}
+    keras.utils.clear_session()  # Keras counts optimizers for their names
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(source, space)
+    ours = space["unet"]
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(3)
+    imported = architecture.build_unet(16, width=2)
+    experiments.compile_unet(
+        imported, loss=loss, learning_rate=0.002, schedule=schedule, total_steps=5 * 3
+    )
+    configs = [unet.get_compile_config() for unet in (ours, imported)]
+    assert configs[0] == configs[1] and set(configs[0]) >= {"optimizer", "loss", "metrics"}
+    assert type(ours.optimizer) is type(imported.optimizer) is keras.optimizers.Adam
+    assert ours.optimizer.get_config() == imported.optimizer.get_config()
+    image, mask = np.random.default_rng(0).random((2, 3, 16, 16, 1), dtype="float32")
+    results = []
+    for unet in (ours, imported):
+        unet.run_eagerly = True  # tracing takes longer than one step
+        results.append(unet.test_on_batch(image, np.round(mask), return_dict=True))
+    assert results[0] == results[1] and set(results[0]) == {"loss", "accuracy", "dice"}
+
+
+def test_a_cosine_ends_at_zero_and_metrics_can_be_left_out():
+    unet = architecture.build_unet(16, width=1)
+    experiments.compile_unet(
+        unet, loss="dice", learning_rate=0.01, schedule="cosine", total_steps=8, metrics=False
+    )
+    assert unet.loss is losses.soft_dice and not unet.get_compile_config()["metrics"]
+    rates = []
+    for step in (0, 4, 8):
+        unet.optimizer.iterations.assign(step)
+        rates.append(float(unet.optimizer.learning_rate))
+    assert rates == pytest.approx([0.01, 0.005, 0], abs=1e-9)

@@ -1,6 +1,8 @@
 """The functions that a reader writes in the notebooks, lifted out and checked with many inputs."""
 
 import ast
+import warnings
+from types import SimpleNamespace
 
 import cv2
 import keras
@@ -14,13 +16,13 @@ from unet_lib.intake import prepare
 
 
 def lift(notebook: str, *names: str, **known) -> dict:
-    """Return functions of a notebook by name; `known` is what else they use."""
+    """Return functions and classes of a notebook by name; `known` is what else they use."""
     (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
     space = {"np": np, "cv2": cv2, "keras": keras, "metrics": metrics, "pixels": pixels, **known}
     wanted = set(names)
     for cell in nbformat.read(path, 4).cells:
         for node in ast.parse(cell.source).body if cell.cell_type == "code" else ():
-            if isinstance(node, ast.FunctionDef) and node.name in wanted:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in wanted:
                 exec(compile(ast.Module([node], []), path.name, "exec"), space)
                 wanted.discard(node.name)
     assert not wanted, f"{path.name} defines no {wanted}"
@@ -77,6 +79,33 @@ def test_pooling_of_notebook_03_is_keras():
     assert np.array_equal(pool(image), by_keras)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "active", "warns"),
+    [(0.5, 0.549, 1.0, True), (0.5, 0.551, 0.5, False), (0.1, 0.9, 0.0, True)],
+)
+def test_the_alarm_of_notebook_04_warns_of_grey_in_three_epochs_only(low, high, active, warns):
+    """A spread of probabilities below 0.05, or a dead last layer."""
+    looked = []
+
+    def probe(unet, stack):
+        looked.append((unet, stack.shape))
+        return {"min": low, "max": high, "layer": "conv2d_22", "active": active}
+
+    known = {"training": SimpleNamespace(probe=probe), "warnings": warnings}
+    known |= {"val_images": np.zeros((6, 8, 8), np.uint8)}
+    callback = lift("04", "GreyWarning", **known)["GreyWarning"]()
+    callback.set_model("the model")
+    for epoch in range(3):
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            callback.on_epoch_end(epoch)
+        texts = [str(warning.message) for warning in caught]
+        share = f"{low:.3f} and {high:.3f}, and {active:.0%} of the units of conv2d_22"
+        assert len(texts) == warns and all(share in text for text in texts)
+        assert all(f"after epoch {epoch + 1} " in text for text in texts)
+    callback.on_epoch_end(3)  # pytest turns a warning into an error
+    assert looked == [("the model", (4, 8, 8, 1))] * 3
+
+
 def test_distances_of_notebook_06_are_the_librarys():
     distances = lift("06", "distances")["distances"]
     for truth, guess in masks():
@@ -93,7 +122,7 @@ def test_dice_of_an_accuracy_in_notebook_07():
         truth = np.zeros((10, 20), int)
         truth[2:8, 4:12] = 1
         guess = np.roll(truth, shift, axis=1)
-        found = dice_of(metrics.accuracy(truth, guess), truth.mean())
+        found = dice_of(metrics.score(truth, guess)["accuracy"], truth.mean())
         assert found == pytest.approx(metrics.dice(truth, guess))
     assert dice_of(0.95, 0.01) == 0
 

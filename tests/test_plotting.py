@@ -221,28 +221,6 @@ def test_histories_that_do_not_fit_are_refused(history, best_epoch, message):
         plotting.training_curves(history, best_epoch=best_epoch)
 
 
-def test_waterfall_steps_from_mean_to_mean():
-    steps = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9]), "+ c": np.array([0.8])}
-    ax = plotting.waterfall(steps, "Dice").axes[0]
-    bars = [(bar.get_y(), bar.get_height()) for bar in ax.patches]
-    assert np.allclose(bars, [(0, 0.6), (0.6, 0.3), (0.9, -0.1)])
-    assert np.allclose(ax.lines[0].get_ydata(), [0.5, 0.7])
-    assert [text.get_text() for text in ax.texts] == ["0.600", "+0.300", "-0.100"]
-    colors = {to_hex(bar.get_facecolor()) for bar in ax.patches}
-    assert {plotting.TRAIN.lower(), plotting.VALIDATION.lower()} < colors
-
-
-def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
-    points = {"slow": (9, 0.9), "cheap": (1, 0.5), "worse": (5, 0.4), "good": (3, 0.8)}
-    ax = plotting.time_to_quality(points, "Dice").axes[0]
-    assert [text.get_text() for text in ax.texts] == ["slow", "good", "cheap", "worse"]
-    assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]
-    points |= {"nearly slow": (8.9, 0.89), "nearly good": (3, 0.81)}
-    ax = plotting.time_to_quality(points, "Dice").axes[0]
-    labels = ["slow and 1 more", "nearly good and 1 more", "cheap", "worse"]
-    assert [text.get_text() for text in ax.texts] == labels
-
-
 @pytest.mark.parametrize(("side", "shown"), [(800, 800), (801, 401), (3000, 750)])
 def test_a_grid_draws_no_more_pixels_than_a_panel_can_show(side, shown):
     image = np.arange(side, dtype=np.uint16).astype(np.uint8)[:, None].repeat(40, axis=1)

@@ -13,16 +13,6 @@ from unet_lib import architecture, metrics, prediction, workspace
 
 
 @pytest.fixture(scope="module")
-def threshold_model():
-    """A model that says lung where the image is brighter than a half."""
-    image = keras.Input((16, 16, 1))
-    steep = keras.layers.Conv2D(1, 1, activation="sigmoid")
-    unet = keras.Model(image, steep(image))
-    steep.set_weights([np.full((1, 1, 1, 1), 100.0), np.array([-50.0])])
-    return unet
-
-
-@pytest.fixture(scope="module")
 def unet():
     keras.utils.set_random_seed(5)
     return architecture.build_unet(32, width=2, head="direct", normalization="batch")
@@ -78,8 +68,8 @@ def test_many_images_are_predicted_in_order_as_one_by_one(unet):
     assert list(prediction.predict_all(unet, [])) == []
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_no_more_than_a_batch_of_pictures_is_in_memory(threshold_model, batch_size):
+@pytest.mark.parametrize(("options", "batch_size"), [({"batch_size": 1}, 1), ({}, 8)])
+def test_no_more_than_a_batch_of_pictures_is_in_memory(threshold_model, options, batch_size):
     living, most = weakref.WeakSet(), []
     asked = 0
 
@@ -99,7 +89,7 @@ def test_no_more_than_a_batch_of_pictures_is_in_memory(threshold_model, batch_si
             yield picture
             del picture
 
-    found = prediction.predict_all(threshold_model, pictures(), batch_size=batch_size)
+    found = prediction.predict_all(threshold_model, pictures(), **options)
     assert asked == 0  # nothing before it is needed
     for given, probability in enumerate(found, 1):
         assert probability.shape == (20, 19 + given)
@@ -116,6 +106,21 @@ def test_squares_are_predicted_like_images_of_that_size(unet):
     assert prediction.predict_squares(unet, squares[:0]).shape == (0, 32, 32)
 
 
+@pytest.mark.parametrize(("options", "sizes"), [({"batch_size": 4}, [4, 4, 3]), ({}, [8, 3])])
+def test_squares_go_through_the_model_a_batch_at_a_time(options, sizes):
+    class Model:
+        def __init__(self):
+            self.seen = []
+
+        def predict_on_batch(self, batch):
+            self.seen.append(len(batch))
+            return batch
+
+    model, squares = Model(), noise(11, 16, 16)
+    found = prediction.predict_squares(model, squares, **options)
+    assert model.seen == sizes and np.array_equal(found, np.float32(squares) / 255)
+
+
 def test_a_model_is_loaded_or_it_is_said_why_not(unet, tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
     path = tmp_path / "runs" / "a" / "best.keras"
@@ -129,11 +134,11 @@ def test_a_model_is_loaded_or_it_is_said_why_not(unet, tmp_path, monkeypatch):
 
 
 def test_a_model_with_our_losses_is_loaded(unet, tmp_path):
-    from unet_lib import training  # the losses' names must be known without it
+    from unet_lib import experiments  # the losses' names must be known without it
 
     copy = keras.models.clone_model(unet)
     options = {"learning_rate": 0.1, "schedule": "cosine", "total_steps": 3}
-    training.compile_unet(copy, loss="bce_dice", **options)
+    experiments.compile_unet(copy, loss="bce_dice", **options)
     copy.optimizer.build(copy.trainable_variables)  # as a first step does
     copy.save(tmp_path / "compiled.keras")
     assert prediction.load(tmp_path / "compiled.keras").input_shape == (None, 32, 32, 1)

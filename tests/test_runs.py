@@ -226,6 +226,11 @@ def test_a_row_without_its_models_makes_no_other_model_the_best(tmp_path):
     for path in (tmp_path / "checkpoints").iterdir():
         path.unlink()
     assert runs.checkpoints(tmp_path) == [(3, tmp_path / "best.keras")]
+    (tmp_path / "best.keras").unlink()
+    assert runs.checkpoints(tmp_path) == []
+    (tmp_path / "best.keras").write_bytes(b"of unknown epoch")
+    (tmp_path / "history.csv").unlink()
+    assert runs.checkpoints(tmp_path) == []
 
 
 def archive(path, content):

@@ -1,7 +1,5 @@
 """The run on disk: resuming, refusing, warning. One training is really killed."""
 
-import contextlib
-import io
 import re
 import shutil
 import signal
@@ -11,11 +9,10 @@ import textwrap
 import time
 
 import keras
-import nbformat
 import numpy as np
 import pytest
 
-from unet_lib import architecture, batches, losses, pixels, runs, training, workspace
+from unet_lib import architecture, batches, experiments, pixels, runs, training, workspace
 
 SETTINGS = {
     "batch_size": 4, "epochs": 3, "learning_rate": 0.001, "loss": "bce",
@@ -38,7 +35,7 @@ def compiled(*, learning_rate=0.001, **options):
     keras.utils.set_random_seed(0)
     options = {"head": "direct", "normalization": "batch", **options}
     unet = architecture.build_unet(16, width=2, **options)
-    training.compile_unet(
+    experiments.compile_unet(
         unet, loss="bce_dice", learning_rate=learning_rate, schedule="constant", total_steps=6
     )
     return unet
@@ -425,15 +422,6 @@ def test_the_probe_sees_a_dead_head_and_a_living_one():
     assert alive["active"] > 0 and alive["min"] < alive["max"]
 
 
-def test_a_grey_prediction_warns_within_the_first_epochs_only():
-    stack = pixels.to_float(pairs()[0])
-    callback = training.GreyWarning(stack, epochs=2)
-    callback.set_model(dead_head())
-    with pytest.warns(RuntimeWarning, match=r"grey: after epoch 2 .* 0% of the units of conv2d_22"):
-        callback.on_epoch_end(1)
-    callback.on_epoch_end(2)  # pytest turns a warning into an error
-
-
 def test_headless_runs_print_one_line_per_epoch_and_people_get_a_bar(tmp_path, capsys):
     fit(tmp_path / "text", epochs=2, callbacks=[training.Progress(epochs=2, live=False)])
     lines = capsys.readouterr().out.splitlines()
@@ -472,50 +460,3 @@ def test_a_bar_is_for_jupyterlab_and_text_for_papermill(monkeypatch):
     assert not training.watched()
     monkeypatch.setenv("JPY_SESSION_NAME", "04_train.ipynb")
     assert training.watched()
-
-
-# ---------------------------------------------------------------------------------- compile_unet
-
-
-@pytest.mark.parametrize("loss", list(losses.LOSSES))
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_the_notebook_compiles_what_the_library_compiles(loss, schedule):
-    notebook = nbformat.read(workspace.PROJECT / "notebooks" / "04_train.ipynb", as_version=4)
-    (source,) = (cell.source for cell in notebook.cells if cell.id == "compile")
-    space = {"keras": keras, "batches": batches, "architecture": architecture, "losses": losses}
-    space |= {"image_size": 16, "model_options": {"width": 2}, "seed": 3, "loss": loss}
-    space |= {"train_ids": list("abcdefg"), "batch_size": 3, "epochs": 5, "learning_rate": 0.002}
-    space |= {"schedule": schedule}
-    keras.utils.clear_session()  # Keras counts optimizers for their names
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(source, space)
-    ours = space["unet"]
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(3)
-    imported = architecture.build_unet(16, width=2)
-    training.compile_unet(
-        imported, loss=loss, learning_rate=0.002, schedule=schedule, total_steps=5 * 3
-    )
-    configs = [unet.get_compile_config() for unet in (ours, imported)]
-    assert configs[0] == configs[1] and set(configs[0]) >= {"optimizer", "loss", "metrics"}
-    assert type(ours.optimizer) is type(imported.optimizer) is keras.optimizers.Adam
-    assert ours.optimizer.get_config() == imported.optimizer.get_config()
-    image, mask = np.random.default_rng(0).random((2, 3, 16, 16, 1), dtype="float32")
-    results = []
-    for unet in (ours, imported):
-        unet.run_eagerly = True  # tracing takes longer than one step
-        results.append(unet.test_on_batch(image, np.round(mask), return_dict=True))
-    assert results[0] == results[1] and set(results[0]) == {"loss", "accuracy", "dice"}
-
-
-def test_a_cosine_ends_at_zero_and_metrics_can_be_left_out():
-    unet = architecture.build_unet(16, width=1)
-    training.compile_unet(
-        unet, loss="dice", learning_rate=0.01, schedule="cosine", total_steps=8, metrics=False
-    )
-    assert unet.loss is losses.soft_dice and not unet.get_compile_config()["metrics"]
-    rates = []
-    for step in (0, 4, 8):
-        unet.optimizer.iterations.assign(step)
-        rates.append(float(unet.optimizer.learning_rate))
-    assert rates == pytest.approx([0.01, 0.005, 0], abs=1e-9)

@@ -18,6 +18,11 @@ import pytest
 from unet_lib import workspace
 
 
+def test_the_project_is_the_folder_that_holds_notebooks_and_library():
+    assert workspace.CHECKOUT
+    assert workspace.PROJECT == Path(__file__).resolve().parents[1]
+
+
 def test_data_and_runs_lie_in_the_workspace(tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
     assert workspace.data_dir("phantom") == tmp_path / "data" / "phantom"

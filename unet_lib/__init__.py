@@ -10,10 +10,10 @@ Flat rooms, which notebooks import:
 - `pixels`, `batches`, `augmentation`: picture to model size, arrays and `tf.data`, random changes
 - `architecture`: the functions of notebook 03, and `build_unet`
 - `losses`, `metrics`, `calibration`: in Keras; in NumPy for each image; of probabilities
-- `runs`, `training`: the record of a run; compile and callbacks
+- `runs`, `training`: the record of a run; callbacks that keep it and watch it
 - `prediction`: a trained model on pictures in memory
-- `experiments`: many small trainings, remembered in a table
 - `plotting`: figures that more than one notebook shows
+- `experiments`: many small trainings, compiled, remembered in a table, and its figures
 
 Wings around them: `intake` (other people's data) and `series` (running notebooks).
 

@@ -2,14 +2,26 @@
 
 import csv
 import itertools
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-from unet_lib import architecture, batches, metrics, prediction, training, workspace
+from unet_lib import (
+    architecture,
+    batches,
+    losses,
+    metrics,
+    plotting,
+    prediction,
+    training,
+    workspace,
+)
 from unet_lib.augmentation import Augmentation
 
 #: The settings of the original, but for the number of epochs.
@@ -55,7 +67,7 @@ def train(
     if start is not None:
         unet.set_weights(start.get_weights())
     steps = batches.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
-    training.compile_unet(
+    compile_unet(
         unet, loss=recipe["loss"], learning_rate=recipe["learning_rate"],
         schedule=recipe["schedule"], total_steps=epochs * steps, metrics=False,
     )  # fmt: skip
@@ -71,6 +83,36 @@ def train(
         callbacks=[training.SeedDropout(seed), training.StopOnNaN()],
     )  # fmt: skip
     return unet, time.process_time() - started
+
+
+def compile_unet(
+    unet: keras.Model,
+    *,
+    loss: str,
+    learning_rate: float,
+    schedule: str,
+    total_steps: int,
+    metrics: bool = True,
+) -> None:
+    """Compile a model as notebook 04 does.
+
+    Args:
+        unet: from `build_unet`.
+        loss: a key of `losses.LOSSES`.
+        learning_rate: Adam's step size at the start.
+        schedule: "constant", or "cosine": the rate falls to zero along a half cosine.
+        total_steps: steps of all epochs together.
+        metrics: whether accuracy and Dice are watched; without them a step is quicker.
+    """
+    rate = learning_rate
+    if schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=total_steps)
+    dice = keras.metrics.MeanMetricWrapper(losses.batch_dice, name="dice")
+    unet.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=losses.LOSSES[loss],
+        metrics=["accuracy", dice] if metrics else None,
+    )
 
 
 def score(
@@ -184,6 +226,61 @@ def show(rows: list[dict], variants: list[str], names: Sequence[str] = ("dice",)
             texts = [f"{name} {v.mean():.3f} ({v.min():.3f} to {v.max():.3f})"
                      for name, v in found.items()]
             print(f"{variant:<20} {seconds.mean():3.0f} s ", "  ".join(texts))
+
+
+def waterfall(steps: dict[str, np.ndarray], measure: str) -> Figure:
+    """Show what each step of a ladder adds to the one before, with the range over seeds.
+
+    Args:
+        steps: name of a step -> its measurements, (N,) in [0, 1], one for each seed.
+        measure: what was measured, for the axis.
+    """
+    figure, ax = plt.subplots(figsize=(8, 3.2), dpi=plotting.DPI, layout="constrained")
+    before = 0.0
+    for place, found in enumerate(steps.values()):
+        color = plotting.TRAIN if found.mean() >= before else plotting.VALIDATION
+        color = color if place else "0.7"
+        ax.bar(place, found.mean() - before, bottom=before, color=color, edgecolor=color)
+        ax.plot([place, place], [found.min(), found.max()], color="black", linewidth=2)
+        text = f"{found.mean() - before:+.3f}" if place else f"{found.mean():.3f}"
+        ax.annotate(text, (place, found.max()), (0, 4), textcoords="offset points", ha="center")
+        before = found.mean()
+    low = min((found.min() for found in steps.values()), default=0)
+    ax.set_xticks(range(len(steps)), [textwrap.fill(name, 16) for name in steps])
+    ax.set(ylabel=measure, ylim=(max(0, low - 0.05), 1))
+    ax.set_title("Blue: up. Orange: down. Black: lowest to highest seed", fontsize=10)
+    return figure
+
+
+def time_to_quality(points: dict[str, tuple[float, float]], measure: str) -> Figure:
+    """Show what was reached in how many seconds, and the best for each time.
+
+    Of points too near to each other for two labels, the highest is named and the others counted.
+
+    Args:
+        points: name of a recipe -> seconds of training and what was reached, in [0, 1].
+        measure: what was measured, for the axis.
+    """
+    figure, ax = plt.subplots(figsize=(8, 4.2), dpi=plotting.DPI, layout="constrained")
+    front = []
+    for point in sorted(points.values()):
+        ax.plot(*point, "o", color=plotting.TRAIN)
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    if front:
+        line = {"color": plotting.VALIDATION, "drawstyle": "steps-post", "zorder": 0}
+        ax.plot(*zip(*front, strict=True), **line)
+    near = np.ptp(list(points.values()), axis=0) * (0.15, 0.05) if points else 0
+    named = {}  # a point with a label -> the names that it stands for
+    for name, point in sorted(points.items(), key=lambda item: -item[1][1]):
+        place = next((p for p in named if np.all(np.abs(np.subtract(p, point)) < near)), point)
+        named.setdefault(place, []).append(name)
+    for place, (name, *others) in named.items():
+        text = f"{name} and {len(others)} more" if others else name
+        ax.annotate(text, place, (5, 3), textcoords="offset points", fontsize=8)
+    ax.margins(x=0.25, y=0.1)  # for the labels
+    ax.set(xlim=(0, None), xlabel="Seconds of training, all cores together", ylabel=measure)
+    return figure
 
 
 def _number(text: str) -> int | float | str:

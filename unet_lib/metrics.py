@@ -77,16 +77,6 @@ def dice(mask: np.ndarray, prediction: np.ndarray) -> float:
     return score(mask, prediction)["dice"]
 
 
-def iou(mask: np.ndarray, prediction: np.ndarray) -> float:
-    """Return intersection over union (Jaccard index), in [0, 1]; see `score`."""
-    return score(mask, prediction)["iou"]
-
-
-def accuracy(mask: np.ndarray, prediction: np.ndarray) -> float:
-    """Return the share of pixels that agree, in [0, 1]; see `score`."""
-    return score(mask, prediction)["accuracy"]
-
-
 def outline(mask: np.ndarray) -> np.ndarray:
     """Return the outermost pixels of a mask: those with a background pixel above, below or beside.
 

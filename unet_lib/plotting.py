@@ -4,7 +4,6 @@ A function that makes a figure returns it and shows nothing: call `plt.show()`. 
 grey, 0 black and 255 white. The colours, from Okabe and Ito, are safe for colour-blind readers.
 """
 
-import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -152,60 +151,6 @@ def training_curves(
         ax.set(title=_MEASURES[name], xlabel="epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].legend(fontsize=8)
-    return figure
-
-
-def waterfall(steps: dict[str, np.ndarray], measure: str) -> Figure:
-    """Show what each step of a ladder adds to the one before, with the range over seeds.
-
-    Args:
-        steps: name of a step -> its measurements, (N,) in [0, 1], one for each seed.
-        measure: what was measured, for the axis.
-    """
-    figure, ax = plt.subplots(figsize=(8, 3.2), dpi=DPI, layout="constrained")
-    before = 0.0
-    for place, found in enumerate(steps.values()):
-        color = TRAIN if found.mean() >= before else VALIDATION
-        color = color if place else "0.7"
-        ax.bar(place, found.mean() - before, bottom=before, color=color, edgecolor=color)
-        ax.plot([place, place], [found.min(), found.max()], color="black", linewidth=2)
-        text = f"{found.mean() - before:+.3f}" if place else f"{found.mean():.3f}"
-        ax.annotate(text, (place, found.max()), (0, 4), textcoords="offset points", ha="center")
-        before = found.mean()
-    low = min((found.min() for found in steps.values()), default=0)
-    ax.set_xticks(range(len(steps)), [textwrap.fill(name, 16) for name in steps])
-    ax.set(ylabel=measure, ylim=(max(0, low - 0.05), 1))
-    ax.set_title("Blue: up. Orange: down. Black: lowest to highest seed", fontsize=10)
-    return figure
-
-
-def time_to_quality(points: dict[str, tuple[float, float]], measure: str) -> Figure:
-    """Show what was reached in how many seconds, and the best for each time.
-
-    Of points too near to each other for two labels, the highest is named and the others counted.
-
-    Args:
-        points: name of a recipe -> seconds of training and what was reached, in [0, 1].
-        measure: what was measured, for the axis.
-    """
-    figure, ax = plt.subplots(figsize=(8, 4.2), dpi=DPI, layout="constrained")
-    front = []
-    for point in sorted(points.values()):
-        ax.plot(*point, "o", color=TRAIN)
-        if not front or point[1] > front[-1][1]:
-            front.append(point)
-    if front:
-        ax.plot(*zip(*front, strict=True), color=VALIDATION, drawstyle="steps-post", zorder=0)
-    near = np.ptp(list(points.values()), axis=0) * (0.15, 0.05) if points else 0
-    named = {}  # a point with a label -> the names that it stands for
-    for name, point in sorted(points.items(), key=lambda item: -item[1][1]):
-        place = next((p for p in named if np.all(np.abs(np.subtract(p, point)) < near)), point)
-        named.setdefault(place, []).append(name)
-    for place, (name, *others) in named.items():
-        text = f"{name} and {len(others)} more" if others else name
-        ax.annotate(text, place, (5, 3), textcoords="offset points", fontsize=8)
-    ax.margins(x=0.25, y=0.1)  # for the labels
-    ax.set(xlim=(0, None), xlabel="Seconds of training, all cores together", ylabel=measure)
     return figure
 
 

@@ -104,7 +104,7 @@ def clean_up(prediction: np.ndarray, *, parts: int = 2) -> np.ndarray:
     Returns:
         (H, W) bool.
     """
-    labels, count = ndimage.label(prediction, structure=np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    labels, _ = ndimage.label(prediction, structure=np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
     largest = 1 + np.argsort(-sizes, kind="stable")[:parts]
     return ndimage.binary_fill_holes(np.isin(labels, largest))

@@ -1,4 +1,4 @@
-"""Compile a model, and what watches its training: files, seeds, warnings, progress."""
+"""What a training needs beside `fit`: resuming, files, seeds, alarms, progress."""
 
 import contextlib
 import math
@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,37 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from unet_lib import losses, runs, workspace
-
-
-def compile_unet(
-    unet: keras.Model,
-    *,
-    loss: str,
-    learning_rate: float,
-    schedule: str,
-    total_steps: int,
-    metrics: bool = True,
-) -> None:
-    """Compile a model as notebook 04 does.
-
-    Args:
-        unet: from `build_unet`.
-        loss: a key of `losses.LOSSES`.
-        learning_rate: Adam's step size at the start.
-        schedule: "constant", or "cosine": the rate falls to zero along a half cosine.
-        total_steps: steps of all epochs together.
-        metrics: whether accuracy and Dice are watched; without them a step is quicker.
-    """
-    rate = learning_rate
-    if schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=total_steps)
-    dice = keras.metrics.MeanMetricWrapper(losses.batch_dice, name="dice")
-    unet.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=losses.LOSSES[loss],
-        metrics=["accuracy", dice] if metrics else None,
-    )
+from unet_lib import runs, workspace
 
 
 def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model, int]:
@@ -237,35 +206,6 @@ def probe(model: keras.Model, images: np.ndarray) -> dict:
     active = (np.asarray(outputs[0]) > 0).any(axis=(0, 1, 2)).mean()
     low, high = float(np.min(outputs[1])), float(np.max(outputs[1]))
     return {"min": low, "max": high, "layer": model.layers[-2].name, "active": float(active)}
-
-
-class GreyWarning(keras.callbacks.Callback):
-    """Warns within the first epochs if the prediction is grey.
-
-    Args:
-        images: (N, S, S, 1) float32 in [0, 1], a few images to probe with.
-        epochs: how many epochs to watch.
-    """
-
-    def __init__(self, images: np.ndarray, *, epochs: int = 3):
-        super().__init__()
-        self.images, self.epochs = images, epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Probe the model; a spread below 0.05 or a dead last layer is worth a warning."""
-        if epoch >= self.epochs:
-            return
-        found = probe(self.model, self.images)
-        if found["max"] - found["min"] < 0.05 or not found["active"]:
-            warnings.warn(
-                f"my prediction is grey: after epoch {epoch + 1} all probabilities lie between "
-                f"{found['min']:.3f} and {found['max']:.3f}, and {found['active']:.0%} of the "
-                f"units of {found['layer']} are active. If 0 % are, the layer is dead: try another "
-                "seed or head='direct'. If not, it may still learn: wait an epoch, then raise the "
-                "learning rate",
-                RuntimeWarning,
-                stacklevel=2,
-            )
 
 
 def watched() -> bool:

@@ -100,3 +100,6 @@ def test_results_are_those_of_this_request(tmp_path, monkeypatch, capsys):
     os.utime(run / "metrics.json", (1, 1))
     report.show_results("mine", [], newer_than=1000)
     assert "validation mean" not in capsys.readouterr().out
+    assert report.read_metrics("mine") == METRICS
+    for newer_than, fresh in ((1.5, True), (2.0, True), (2.5, False)):  # a second is allowed for
+        assert bool(report.read_metrics("mine", newer_than=newer_than)) is fresh

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from unet_lib import architecture, losses, training
+from unet_lib import architecture, experiments, losses
 
 _STEPS = 10
 
@@ -25,7 +25,7 @@ def measure(*, image_size: int, batch_size: int, loss: str, **model: object) -> 
     if loss not in losses.LOSSES:
         raise ValueError(f"loss must be one of {', '.join(losses.LOSSES)}, got {loss!r}")
     unet = architecture.build_unet(image_size, **model)
-    training.compile_unet(
+    experiments.compile_unet(
         unet, loss=loss, learning_rate=1e-3, schedule="constant", total_steps=_STEPS, metrics=False
     )
     noise = np.random.default_rng(0)
