@@ -170,3 +170,15 @@ def test_shared_prefixes_name_the_films_of_each_patient():
     assert splits.shared_prefixes(["COVID-1", "COVID-2"]) == {}  # shared by all: tells nothing
     mixed = ["a_1", "a-2", "b_1", "c"]
     assert splits.shared_prefixes(mixed) == {"a": ["a-2", "a_1"]}
+
+
+def test_what_one_class_lacks_the_other_makes_up_for():
+    names = [f"{n // 3:02d}-{n % 3}_{int(n >= 30)}" for n in range(60)]  # 20 patients of 3 films
+    split = splits.split_ids(names, val_fraction=14 / 60, groups={name: name[:2] for name in names})
+    assert len(split["validation"]) == 15  # not 6 of each class
+
+
+def test_neither_side_is_empty_where_nothing_would_be_nearest():
+    groups = {f"{n}": "first" if n < 50 else "second" for n in range(100)}
+    split = splits.split_ids(groups, val_fraction=0.05, groups=groups)
+    assert sorted(map(len, split.values())) == [50, 50]
