@@ -51,7 +51,7 @@ def _examine(tree: Tree, name: str) -> dict | None:
     """Decode a test image or a pair; return its manifest entry, or None if it is unfit."""
     testing = name in tree.test
     image = _load(tree, tree.test[name] if testing else tree.images[name], formats.judge_image)
-    mask = None if testing else _load(tree, tree.masks[name], masks.judge_mask)
+    mask = None if testing else _join([_load(tree, p, masks.judge_mask) for p in tree.masks[name]])
     if image is None or (mask is None and not testing):
         return None
     if not testing and image.shape != mask.shape:
@@ -67,6 +67,13 @@ def _examine(tree: Tree, name: str) -> dict | None:
         "mask_sha256": None if testing else _pixel_hash(mask),
         "class": int(kind[1]) if kind else None,
     }
+
+
+def _join(planes: list[np.ndarray | None]) -> np.ndarray | None:
+    """Return what any of the masks marks (left and right lung); None if they do not fit."""
+    if any(plane is None or plane.shape != planes[0].shape for plane in planes):
+        return None
+    return np.maximum.reduce(planes)
 
 
 def _pixel_hash(pixels: np.ndarray) -> str:

@@ -56,10 +56,9 @@ def restructure(
     splits.check_split(val_fraction, split)
     _check_apart(source, target)
     tree = trees.find_tree(source)
-    files = [*tree.images.values(), *tree.masks.values(), *tree.test.values()]
     wanted = {"source": asked or workspace.shown(source), "split_rule": split}
     wanted |= {"val_fraction": val_fraction, "split_seed": split_seed}
-    wanted["source_sha256"] = _digest(tree.root, files, tree.layout, tree.notes)
+    wanted["source_sha256"] = _digest(tree.root, tree.files(), tree.layout, tree.notes)
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
     items = audit.audit(tree, progress)
@@ -89,7 +88,8 @@ def _digest(root: Path, files: Iterable[Path], *more: object) -> str:
     for path in sorted(files):
         with contextlib.suppress(OSError), path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+            name = Path(os.path.relpath(path, root)).as_posix()
+            total.update(f"{name} {content}\n".encode())
     return total.hexdigest()
 
 
@@ -121,13 +121,12 @@ def _describe(tree: Tree, items: dict, wanted: dict, *, source: Path, target: Pa
             f"{trees.EXPECTED}\nFound: {trees.describe(source)}; of these could not be used:\n"
             f"{faults or '    none'}"
         )
-    depths = {len(path.relative_to(tree.root).parts) for path in tree.test.values()}
     options = {"val_fraction": wanted["val_fraction"], "split_seed": wanted["split_seed"]}
     manifest = {
         "format": 1,
         "dataset": target.name,
         "layout": tree.layout,
-        "test_layout": [form for depth, form in trees.TEST_FORMS.items() if depth in depths],
+        "test_layout": tree.test_forms,
         **wanted,
         "split": splits.split_ids(pairs, **options, split=wanted["split_rule"]),
         "test": [i for i, item in items.items() if not item["mask_sha256"]],
@@ -141,7 +140,7 @@ def _build(tree: Tree, manifest: dict, partial: Path) -> None:
     """Write a whole data set into the empty folder `partial`; the manifest comes last."""
     for folder in ("train/images", "train/masks", "test"):
         (partial / folder).mkdir(parents=True)
-    origins = {"images": tree.images, "masks": tree.masks, "test": tree.test}
+    origins = {"images": _single(tree.images), "masks": tree.masks, "test": _single(tree.test)}
     names = datasets.files(manifest)
     for name in names:
         kind, stem = Path(name).parent.name, Path(name).stem
@@ -151,10 +150,15 @@ def _build(tree: Tree, manifest: dict, partial: Path) -> None:
     (partial / "manifest.json").write_text(text, "utf-8")
 
 
-def _put(tree: Tree, origin: Path, copy: Path, *, is_mask: bool) -> None:
-    if origin in tree.plain:
-        copy.write_bytes(origin.read_bytes())
+def _single(files: dict[str, Path]) -> dict[str, tuple[Path]]:
+    return {name: (path,) for name, path in files.items()}
+
+
+def _put(tree: Tree, origins: tuple[Path, ...], copy: Path, *, is_mask: bool) -> None:
+    if len(origins) == 1 and origins[0] in tree.plain:
+        copy.write_bytes(origins[0].read_bytes())
     else:
-        pixels, _ = formats.read(origin, masks.judge_mask if is_mask else formats.judge_image)
+        judge = masks.judge_mask if is_mask else formats.judge_image
+        pixels = np.maximum.reduce([formats.read(origin, judge)[0] for origin in origins])
         pixels = pixels * np.uint8(255) if is_mask else pixels
         copy.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

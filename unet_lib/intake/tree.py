@@ -1,18 +1,32 @@
-"""Which image belongs to which mask: the layouts that are known, and what the audit notes."""
+"""Which image belongs to which mask: what a source holds, and what the audit notes."""
 
 import os
-import re
-import unicodedata
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unet_lib import workspace
+from unet_lib.intake import advice, choice, layouts, lists, pairs, sidecars, walk
+from unet_lib.intake.advice import EXPECTED, describe
+from unet_lib.intake.layouts import File
+from unet_lib.intake.pairs import Pairing
+
+__all__ = ["EXPECTED", "FAULTS", "Tree", "describe", "find_tree"]
 
 FAULTS = {
-    "path leads outside the source": "refused",
+    "path leads outside the source": "refused; `follow_links: true` follows links, and `cp -rL`"
+    " makes a copy without them",
+    "name that not every system allows": "refused: rename the file",
     "stray file": "ignored",
+    "folder ignored": "ignored; if it was meant, name it as source or write a list",
+    "column ignored": "ignored; a list has image, mask, group and part",
+    "row twice in the list": "second ignored",
+    "folders taken together": "one set; name one of them as source to use it alone",
+    "one id in several folders": "made distinct by the folders' names",
+    "ids that differ only in case": "kept apart; macOS and Windows do not: rename one",
+    "image and mask differ in case": "paired",
     "two files with one id": "second excluded",
+    "only one lung's mask": "excluded",
     "image without mask": "excluded",
     "mask without image": "excluded",
     "unreadable file": "excluded",
@@ -26,141 +40,221 @@ FAULTS = {
     "same image twice in train": "second excluded",
     "same image in train and test": "excluded from train",
     "same id in train and test": "excluded from train",
+    "group on both sides": "kept, as the list says",
     "mask of a test image": "ignored",
 }
 """Every fault that the audit looks for, and the decision on it."""
 
-EXPECTED = """Expected is a folder that holds one of these trees:
-    train_images/<id>/images/<id>.png, train_images/<id>/masks/<id>.png, test_images/<id>/<id>.png
-    train/images/<id>.png, train/masks/<id>.png, test/<id>.png
-    images/<id>.png, masks/<id>.png or masks/<id>_mask.png"""
-
-# Where images, masks, test images and test masks lie, and the folder that gives a layout away.
-_LAYOUTS = {
-    "primary": [
-        ["train_images/*/images/*"],
-        ["train_images/*/masks/*"],
-        ["test_images/*/*", "test_images/*/images/*"],
-        ["test_images/*/masks/*"],
-    ],
-    "usable": [["train/images/*"], ["train/masks/*"], ["test/*"], []],
-    "flat": [["images/*"], ["masks/*"], [], []],
-}
-
-_MARKS = {"primary": "train_images", "usable": "train/images", "flat": "images"}
-
-TEST_FORMS = {
-    2: "test/<id>.png",
-    3: "test_images/<id>/<id>.png",
-    4: "test_images/<id>/images/<id>.png",
-}
-
 
 @dataclass
 class Tree:
-    """What a source holds, by id, and what the audit noted about it."""
+    """What a source holds, by id, and what the audit noted about it.
+
+    Every id of `images` has masks in `masks`: several are joined (left and right lung), and a
+    .json file is an annotation of that image, perhaps of others too. `test` are images without
+    the need of a mask; `truth` are their masks, where there are some. `validation` are ids that
+    the source itself sets apart; empty, if it does not. `group` is what a list says of an id.
+    """
 
     root: Path
     layout: str
     images: dict[str, Path] = field(default_factory=dict)
-    masks: dict[str, Path] = field(default_factory=dict)
+    masks: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     test: dict[str, Path] = field(default_factory=dict)
+    truth: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    validation: set[str] = field(default_factory=set)
+    group: dict[str, str] = field(default_factory=dict)
+    test_forms: list[str] = field(default_factory=list)
     noted: set[Path] = field(default_factory=set)
     plain: set[Path] = field(default_factory=set)
     notes: dict[str, list[str]] = field(default_factory=lambda: {fault: [] for fault in FAULTS})
+
+    def name(self, path: Path) -> str:
+        """Return a file's name from the root on, or its whole path on another drive."""
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        try:
+            return Path(os.path.relpath(path, self.root)).as_posix()
+        except ValueError:
+            return path.as_posix()
 
     def note(self, fault: str, what: str | Path, detail: str = "") -> None:
         """Record one case of `fault`; what cannot be printed in a name becomes '?'."""
         text = what
         if isinstance(what, Path):
             self.noted.add(what)
-            text = what.relative_to(self.root).as_posix()
-        self.notes[fault].append("".join(c if c.isprintable() else "?" for c in text) + detail)
+            text = self.name(what)
+        self.notes[fault].append("".join(c if c.isprintable() else "?" for c in text + detail))
+
+    def files(self) -> list[Path]:
+        """Return every file that is used, each once."""
+        masks = [*self.masks.values(), *self.truth.values()]
+        joined = [path for group in masks for path in group]
+        return [*dict.fromkeys([*self.images.values(), *joined, *self.test.values()])]
 
 
-def find_tree(source: Path) -> Tree:
-    """List what lies in `source`, or in the one folder inside it that holds a known tree."""
-    root, layout = _locate(source)
-    tree = Tree(root, layout)
-    tree.images, tree.masks, tree.test, test_masks = (_collect(tree, g) for g in _LAYOUTS[layout])
-    if layout == "flat":
-        short = {i if i in tree.images else i.removesuffix("_mask"): i for i in tree.masks}
-        tree.masks = {i: tree.masks[long] for i, long in short.items()}
-    for path in test_masks.values():
-        tree.note("mask of a test image", path)
-    for name in sorted(tree.images.keys() ^ tree.masks.keys()):
-        lacks = "image without mask" if name in tree.images else "mask without image"
-        tree.note(lacks, (tree.images | tree.masks)[name])
-    for name in sorted(tree.images.keys() & tree.masks.keys() & tree.test.keys()):
+def find_tree(source: Path, *, follow_links: bool = False) -> Tree:
+    """Find what a folder or a list holds.
+
+    Args:
+        source: a folder with a known tree in it (see EXPECTED), or a CSV list (see `lists.FORM`).
+        follow_links: follow links that lead out of the folder; a list names what it likes.
+
+    Returns:
+        The tree; every file and folder of `source` that it does not use is noted.
+
+    Raises:
+        FileNotFoundError: `source` does not exist.
+        ValueError: no tree, several, or no pair; the message says what to do.
+    """
+    source = Path(source)
+    if not source.exists():
+        told = f"source {workspace.shown(source)} does not exist"
+        raise FileNotFoundError(f"{told}.\n{EXPECTED}")
+    if source.is_file() and source.suffix.lower() in lists.ENDINGS:
+        tree = _from_list(source)
+    elif source.is_file():
+        raise ValueError(advice.refusal(source, "holds no tree of images and masks"))
+    else:
+        tree = _from_folder(source, follow_links)
+    for name in sorted(tree.images.keys() & tree.test.keys()):
         tree.note("same id in train and test", name)
-    _note_strays(tree)
+    for names in pairs.alike(tree.images.keys() | tree.test.keys()):
+        tree.note("ids that differ only in case", " and ".join(names))
     return tree
 
 
-def _locate(source: Path) -> tuple[Path, str]:
-    """Return the folder that holds a known tree, at most two folders deep, and its layout."""
-    if not source.exists():
-        raise FileNotFoundError(f"source {workspace.shown(source)} does not exist.\n{EXPECTED}")
-    for folders in ([source], source.glob("*"), source.glob("*/*")):
-        known = [(f, kind) for f in folders for kind, mark in _MARKS.items() if (f / mark).is_dir()]
-        known = [k for k in known if k[0] == source or k[1] != "flat"]  # a part of another tree
-        names = sorted({workspace.shown(folder) for folder, _ in known})
-        if len(names) > 1:
-            text = ", ".join(names[:5])
-            raise ValueError(
-                f"source {workspace.shown(source)} holds several trees; name one: {text}"
-            )
-        if known:
-            return known[0]
-    raise ValueError(
-        f"source {workspace.shown(source)} holds no tree of images and masks.\n{EXPECTED}\n"
-        f"Found: {describe(source)}"
-    )
+def _from_folder(source: Path, follow_links: bool) -> Tree:
+    listing = walk.walk(source, follow_links=follow_links)
+    tree = Tree(source, "")
+    for note in listing.notes:
+        tree.note(*note)
+    found = sidecars.find(layouts.locate(listing.entries))
+    homes = {}
+    for file in found.files:
+        homes.setdefault(file.home, []).append(file)
+    pairings = {h: pairs.pair(files, found.annotated, found.listed) for h, files in homes.items()}
+    trees = {home: pairing for home, pairing in pairings.items() if pairing.is_tree}
+    chosen = {home: trees[home] for home in choice.choose(source, trees)}
+    for file, name in found.missing:
+        tree.note("mask without image", tree.name(file.path), f": lists {name}")
+    _fill(tree, list(chosen.values()))
+    if not tree.images:
+        linked = bool(tree.notes[walk.LINK])
+        raise ValueError(advice.no_tree(source, found.files, linked=linked))
+    ways = [path.relative_to(source).parts[:-1] for path in tree.images.values()]
+    tree.layout = choice.layout(ways, list(chosen))
+    if len(chosen) > 1 and tree.layout == "classes":
+        for home, pairing in chosen.items():
+            detail = f" ({len(pairing.masks)} images with masks)"
+            tree.note("folders taken together", "/".join(home), detail)
+    others = [home for home in trees if home not in chosen]
+    for note in choice.leftovers(listing.entries, {*tree.files(), *tree.noted}, others):
+        tree.note(note[0], source.joinpath(*note[1]), note[2])
+    return tree
 
 
-def describe(folder: Path) -> str:
-    """Describe a folder in a line, for an error message."""
-    if folder.is_file():
-        return f"a file, {folder.name}, not a folder (unpack an archive first)"
-    names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir())
-    kinds = Counter(p.suffix.lower() for p in folder.rglob("*.*") if p.is_file())
-    types = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
-    return f"{', '.join(names[:8]) or 'nothing'} (files in all folders: {types or 'none'})"
+# Ids, pairs and what is left
 
 
-def _collect(tree: Tree, patterns: list[str]) -> dict[str, Path]:
-    """Return the PNG files that match, by id; in a primary tree the folder's name is the id."""
-    found = {}
-    for path in sorted(p for pattern in patterns for p in tree.root.glob(pattern)):
-        name = unicodedata.normalize("NFC", path.stem)
-        owner = path.relative_to(tree.root).parts[1]
-        if path.is_dir() or path.suffix.lower() != ".png":
+def _fill(tree: Tree, pairings: list[Pairing]) -> None:
+    """Put the pairs of all homes into the tree, and note what has no partner."""
+    masks, stems = {}, ({}, {})
+    for pairing in pairings:
+        masks |= pairing.masks
+        for image in pairing.images:
+            name = layouts.image_core(image.stem) if pairing.short else image.stem
+            stems[image.meaning.part == "test"][image] = name
+        for second, first in pairing.seconds:
+            _note_second(tree, second, first)
+        for image, mask in pairing.folded:
+            tree.note("image and mask differ in case", tree.name(image.path), f", {mask.stem}")
+        for fault, file in pairs.lonely(pairing):
+            tree.note(fault, file.path)
+    for image, mask, missing in pairs.halves(masks):
+        del masks[image]
+        if not _refused(mask):
+            tree.note("only one lung's mask", mask.path, f": no {missing} one")
+    _fill_train(tree, {f: n for f, n in stems[False].items() if f in masks}, masks)
+    _fill_test(tree, {f: n for f, n in stems[True].items() if f.path not in tree.noted}, masks)
+
+
+def _fill_train(tree: Tree, stems: dict[File, str], masks: dict[File, dict[str, File]]) -> None:
+    for file, name in _named(tree, stems).items():
+        held = _paths(masks[file].values())
+        if not _refused(file, *masks[file].values()):
+            tree.images[name], tree.masks[name] = file.path, held
+            tree.validation |= {name} if file.meaning.part == "validation" else set()
+    if tree.validation == tree.images.keys():
+        tree.validation = set()
+
+
+def _fill_test(tree: Tree, stems: dict[File, str], masks: dict[File, dict[str, File]]) -> None:
+    forms = set()
+    for file, name in _named(tree, stems).items():
+        if _refused(file):
             continue
-        if tree.layout == "primary" and unicodedata.normalize("NFC", owner) != name:
-            continue
-        if not _inside(path, tree.root):
-            tree.note("path leads outside the source", path)
-        elif name.startswith("."):
-            tree.note("stray file", path)
-        elif name in found:
-            tree.note("two files with one id", path)
-        else:
-            found[name] = path
-    return found
+        tree.test[name] = file.path
+        way = tree.name(file.path).split("/")[len(file.home) :]
+        forms.add((len(way), "/".join(layouts.form(part, stems[file]) for part in way)))
+        if held := [m for m in masks.get(file, {}).values() if not _refused(m)]:
+            tree.truth[name] = _paths(held)
+            for mask in held:
+                tree.note("mask of a test image", mask.path)
+    tree.test_forms = [form for _, form in sorted(forms)[:5]]
 
 
-def _inside(path: Path, root: Path) -> bool:
-    """Tell whether link and name stay inside, on Windows too, where a backslash parts folders."""
-    odd = re.search(r"[\\\x00-\x1f\ud800-\udfff]", path.name)
-    return not odd and Path(os.path.realpath(path)).is_relative_to(root)
+def _named(tree: Tree, stems: dict[File, str]) -> dict[File, str]:
+    """Return one id for each file; note those that took a folder's name, and what was too much."""
+    naming = pairs.name_all(stems)
+    for text, ids in naming.joined.items():
+        tree.note("one id in several folders", f"{text}: {', '.join(ids)}")
+    for second, first in naming.seconds:
+        _note_second(tree, second, first)
+    return naming.ids
 
 
-def _note_strays(tree: Tree) -> None:
-    known = {*tree.images.values(), *tree.masks.values(), *tree.test.values(), *tree.noted}
-    tops = {pattern.split("/")[0] for group in _LAYOUTS[tree.layout] for pattern in group}
-    globs = ["*", *(f"{top}/**/*" for top in tops)]
-    for path in sorted({path for pattern in globs for path in tree.root.glob(pattern)} - known):
-        if not path.is_dir():
-            tree.note("stray file", path)
-        elif not os.access(path, os.R_OK | os.X_OK):
-            tree.note("unreadable file", path, ": no permission to look into this folder")
+def _paths(masks: Iterable[File]) -> tuple[Path, ...]:
+    return tuple(mask.path for mask in masks)
+
+
+def _refused(*files: File) -> bool:
+    return any(file.entry.refused for file in files)
+
+
+def _note_second(tree: Tree, second: File, first: File) -> None:
+    if not _refused(second):
+        tree.note("two files with one id", second.path, f" ({tree.name(first.path)} is used)")
+
+
+# Lists
+
+
+def _from_list(source: Path) -> Tree:
+    """Return what a list names; its rows have been checked by `lists.read`."""
+    listed = lists.read(source)
+    tree = Tree(source.parent, "list")
+    for name in listed.ignored:
+        tree.note("column ignored", name or "a column without a name")
+    for number in listed.repeated:
+        tree.note("row twice in the list", f"row {number}")
+    _fill(tree, [lists.pairing(listed)])
+    if not tree.images:
+        told = "names no image with a mask, so there is nothing to learn from"
+        raise ValueError(advice.refusal(source, told, lists.FORM))
+    groups = {row.image: row.group for row in listed.rows if row.group}
+    named = [*tree.images.items(), *tree.test.items()]
+    tree.group = {name: groups[path] for name, path in named if path in groups}
+    _note_groups(tree)
+    return tree
+
+
+def _note_groups(tree: Tree) -> None:
+    """Note groups that the list itself puts on several sides."""
+    sides = {}
+    for name, group in tree.group.items():
+        side = "test" if name in tree.test else "validation" if name in tree.validation else "train"
+        sides.setdefault(group, set()).add(side)
+    for group, found in sorted(sides.items()):
+        if len(found) > 1 and (tree.validation or "test" in found):
+            tree.note("group on both sides", group, f" ({', '.join(sorted(found))})")

@@ -1,0 +1,115 @@
+"""What is said of a source that cannot be used: what was expected, what came, what to do."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from unet_lib import workspace
+from unet_lib.intake import layouts, lists, walk
+from unet_lib.intake.layouts import File
+
+EXPECTED = """Expected is a folder that holds one of these trees:
+    train_images/<id>/images/<id>.png, train_images/<id>/masks/<id>.png, test_images/<id>/<id>.png
+    train/images/<id>.png, train/masks/<id>.png, test/<id>.png; val/ like train/ if there is one
+    images/<id>.png, masks/<id>.png or masks/<id>_mask.png; masks/left/ and masks/right/ are joined
+    <class>/images/<id>.png, <class>/masks/<id>.png
+    imagesTr/<id>_0000.png, labelsTr/<id>.png, imagesTs/<id>_0000.png
+    <id>.png and <id>_mask.png or <id>.json (LabelMe) in one folder, or a COCO file above images
+or a list, source: "list.csv", with the columns image,mask,group,part (only image must be there).
+Any picture's format and other common names (img, cxr, labels, _seg) do as well."""
+
+FOLLOW = (
+    "Links that lead outside are not followed: follow_links: true follows them, and `cp -rL` makes"
+    " a copy without links."
+)
+
+_ARCHIVES = {"zip", "gz", "tgz", "tar", "rar", "7z", "bz2", "xz"}
+_TABLES = {"xls", "xlsx", "ods"}
+
+
+def describe(source: Path) -> str:
+    """Describe a folder or file in a line, for an error message."""
+    if source.is_file():
+        return _describe_file(source)
+    names = sorted(p.name + "/" * p.is_dir() for p in source.iterdir())
+    entries = walk.walk(source).entries
+    return f"{', '.join(names[:8]) or 'nothing'} (files in all folders: {kinds(entries)})"
+
+
+def kinds(entries: Iterable[walk.Entry]) -> str:
+    """Count files by their endings: "12 .png, 2 .txt"."""
+    counts = Counter(Path(entry.name).suffix.lower() or "without ending" for entry in entries)
+    return ", ".join(f"{count} {kind}" for kind, count in counts.most_common(5)) or "none"
+
+
+def _describe_file(file: Path) -> str:
+    ending = layouts.extension(file.name)
+    if file.suffix.lower() in lists.ENDINGS:
+        return f"a list, {file.name}"
+    told = "unpack an archive first"
+    if ending in _ARCHIVES:
+        told = "unpack this archive first, then name its folder"
+    elif ending in _TABLES:
+        told = "save a table as CSV in UTF-8, then name that list"
+    elif ending in layouts.PICTURES:
+        told = "name the folder that holds images and masks; `python -m unet_lib predict` takes"
+        told += " single pictures"
+    return f"a file, {file.name}, not a folder ({told})"
+
+
+def refusal(source: Path, what: str, advice: str = "") -> str:
+    """Return the text of a refusal: what failed, what to do, what was expected, what came."""
+    told = f"source {workspace.shown(source)} {what}.\n"
+    return told + (advice and advice + "\n") + f"{EXPECTED}\nFound: {describe(source)}"
+
+
+def no_tree(source: Path, files: list[File], *, linked: bool) -> str:
+    """Say why no pair could be made of `files`."""
+    pictures = [f for f in files if layouts.extension(f.path.name) in layouts.PICTURES]
+    masks = [f for f in pictures if f.meaning.role == "masks"]
+    images = [f for f in pictures if f.meaning.role != "masks"]
+    advice = [FOLLOW] * linked + _lists_in(source)
+    if images and masks:
+        told = "holds images and masks, but no name of an image fits that of a mask"
+        advice.append(f"Images are such as {_names(images)}; masks such as {_names(masks)}.")
+        return refusal(source, told, "\n".join([*advice, "Rename them, or write a list."]))
+    if masks:
+        told = f"holds {len(masks)} masks, but no images could be told by a folder's name"
+        return refusal(source, told, "\n".join(advice))
+    told = "holds no tree of images and masks"
+    if images:
+        told += f": {len(images)} pictures, but neither folders nor names tell of masks"
+        advice.append(
+            "Without masks there is nothing to learn from; `python -m unet_lib predict"
+            f' "{workspace.shown(source)}" --out masks` needs none.'
+        )
+    return refusal(source, told, "\n".join(advice))
+
+
+def several(source: Path, folders: Iterable[tuple[str, ...]]) -> str:
+    """Name the trees in a source, each with the line that settles it."""
+    lines = sorted(line(source, folder) for folder in folders)
+    more = f"\n    and {len(lines) - 8} more" if len(lines) > 8 else ""
+    return (
+        f"source {workspace.shown(source)} holds several trees; name one:\n    "
+        + "\n    ".join(lines[:8])
+        + more
+        + "\nor write a list of the pairs that you want.\n"
+        + lists.FORM
+    )
+
+
+def line(source: Path, folder: Iterable[str]) -> str:
+    """Return the parameter's line that names a folder or file in a source."""
+    return f'source: "{workspace.shown(source.joinpath(*folder))}"'
+
+
+def _lists_in(source: Path) -> list[str]:
+    if not source.is_dir():
+        return []
+    found = [line(source, [p.name]) for p in sorted(source.iterdir()) if lists.is_list(p)]
+    return [f"It holds a list, though; to use it: {' or '.join(found[:3])}"] if found else []
+
+
+def _names(files: list[File]) -> str:
+    return ", ".join("".join(c if c.isprintable() else "?" for c in f.path.name) for f in files[:3])

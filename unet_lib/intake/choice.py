@@ -1,0 +1,98 @@
+"""Which of the trees in a source is meant, what its layout is called, and what it leaves out."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from unet_lib.intake import advice, layouts
+from unet_lib.intake.pairs import Pairing
+from unet_lib.intake.walk import STRAY, Entry
+
+Way = tuple[str, ...]
+"""Names of folders, from the source down."""
+
+
+def choose(source: Path, trees: Mapping[Way, Pairing]) -> list[Way]:
+    """Return the home that holds all others, or homes that are classes of one set.
+
+    Args:
+        source: the folder in which all homes lie, for the message.
+        trees: what each home holds.
+
+    Returns:
+        Sorted homes; none if there is no tree.
+
+    Raises:
+        ValueError: several trees; the message names each with the line that settles it.
+    """
+    homes = sorted(trees)
+    if not homes or all(home[: len(homes[0])] == homes[0] for home in homes):
+        return homes[:1]
+    if _are_classes(trees):
+        return homes
+    shared, below = len(os.path.commonprefix(homes)), {}
+    for home in homes:
+        below.setdefault(home[: shared + 1], []).append(home)
+    names = [held[0] if len(held) == 1 else top for top, held in below.items()]
+    raise ValueError(advice.several(source, names))
+
+
+def _are_classes(trees: Mapping[Way, Pairing]) -> bool:
+    """Tell whether homes without parts lie beside each other, or hold one image each."""
+    if any(f.meaning.part for pairing in trees.values() for f in pairing.images):
+        return False
+    if all(len(pairing.images) == 1 for pairing in trees.values()):
+        return True
+    alike = len({home[:-1] for home in trees}) == 1
+    return alike and not any(layouts.is_version(home[-1]) for home in trees)
+
+
+def layout(ways: Collection[Way], homes: Collection[Way]) -> str:
+    """Return a word for a layout, for the manifest.
+
+    Args:
+        ways: the folders above each image.
+        homes: where the trees begin, as `choose` returned them.
+    """
+    if len(homes) > 1:
+        return "classes" if len(homes) < len(ways) else "a folder for each image"
+    inner = [way[len(home) :] for way in ways for home in homes]
+    tops = {way[0] for way in inner if way}
+    if "train_images" in tops:
+        return "primary"
+    if any(top.casefold() == "imagestr" for top in tops):
+        return "nnU-Net"
+    if any(layouts.meaning(name).part for way in inner for name in way):
+        return "usable"
+    return "flat" if tops else "one folder"
+
+
+def leftovers(
+    entries: Iterable[Entry], used: Collection[Path], others: Collection[Way]
+) -> list[tuple[str, Way, str]]:
+    """Return what is left out: a file beside used ones alone, a folder with all that it holds.
+
+    Args:
+        entries: everything that was listed.
+        used: files that are used, or noted already.
+        others: homes of trees that were not chosen.
+
+    Returns:
+        (fault, names of folders and file, detail) for each.
+    """
+    entries = list(entries)
+    entered = {e.folders[:n] for e in entries if e.path in used for n in range(len(e.folders) + 1)}
+    found, folders = [], {}
+    for entry in entries:
+        if entry.path in used or entry.refused:
+            continue
+        ways = (entry.folders[:n] for n in range(1, len(entry.folders) + 1))
+        if way := next((way for way in ways if way not in entered), None):
+            folders.setdefault(way, []).append(entry)
+        else:
+            found.append((STRAY, (*entry.folders, entry.name), ""))
+    for way, held in folders.items():
+        own = any(home[: len(way)] == way for home in others)
+        detail = f" ({advice.kinds(held)}){': a tree of its own' if own else ''}"
+        found.append(("folder ignored", way, detail))
+    return found

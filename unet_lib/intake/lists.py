@@ -1,0 +1,191 @@
+"""A CSV list as source: image, mask, group and part of each picture, row by row."""
+
+import csv
+import io
+import itertools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unet_lib import workspace
+from unet_lib.intake import layouts
+from unet_lib.intake.pairs import Pairing
+from unet_lib.intake.walk import Entry
+
+ENDINGS = (".csv", ".tsv")
+COLUMNS = ("image", "mask", "group", "part")
+FORM = """A list is a CSV file in UTF-8 with a header and a row for each image:
+    image,mask,group,part
+    films/0042_1.png,masks/0042_1.png,patient 42,train
+image alone must be there. Paths start at the list's folder. Rows of one image join their masks.
+group stays on one side of the split; part is train, validation or test."""
+
+_PARTS = {"": "", "train": "train", "training": "train", "test": "test", "testing": "test"}
+_PARTS |= dict.fromkeys(("validation", "val", "valid"), "validation")
+_SHOWN = 5  # rows that an error names
+
+
+@dataclass
+class Row:
+    """One image of a list; `number` is the row's as a spreadsheet counts, the header being 1."""
+
+    number: int
+    image: Path
+    masks: list[Path] = field(default_factory=list)
+    group: str = ""
+    part: str = ""
+
+
+@dataclass
+class Listed:
+    """The images of a list, its columns that mean nothing here, and rows said twice."""
+
+    rows: list[Row]
+    ignored: list[str]
+    repeated: list[int]
+
+
+def is_list(path: Path) -> bool:
+    """Tell whether a file is a table with a column "image"."""
+    try:
+        return path.suffix.lower() in ENDINGS and bool(_lines(path))
+    except (OSError, ValueError, csv.Error):
+        return False
+
+
+def read(path: Path) -> Listed:
+    """Read a list and check that all of its files are there.
+
+    Args:
+        path: a CSV file in UTF-8, with or without a byte order mark; its columns are parted by
+            ",", ";" or tabs.
+
+    Returns:
+        One row for each image, in the order of the list.
+
+    Raises:
+        ValueError: no list, or rows that are no pair; all such rows are named at once.
+    """
+    try:
+        text, delimiter = _lines(path)
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise _refusal(path, [f"no table: {error}"]) from None
+    skipped = next(n for n, cells in enumerate(table) if "image" in _plain(cells))
+    header, faults, listed = _plain(table[skipped]), [], Listed([], [], [])
+    listed.ignored = [name for name in header if name not in COLUMNS]
+    doubled = [name for name in COLUMNS if header.count(name) > 1]
+    if doubled:
+        raise _refusal(path, [f"the header names {', '.join(doubled)} twice"])
+    by_image = {}
+    for number, cells in itertools.islice(enumerate(table, 1), skipped + 1, None):
+        if any(cell.strip() for cell in cells):
+            _take(by_image, listed, _row(path, header, number, cells, faults), faults)
+    listed.rows = list(by_image.values())
+    parts = {row.part for row in listed.rows if row.masks} - {"test"}
+    if parts == {"validation"}:
+        faults.append("no row with a mask is left for training: all say validation")
+    if faults or not listed.rows:
+        raise _refusal(path, faults or ["no row below the header"])
+    return listed
+
+
+def pairing(listed: Listed) -> Pairing:
+    """Return the rows as images with their masks, the part being part of each image's meaning."""
+    found = Pairing()
+    for row in listed.rows:
+        image = _as_file(row.image, row.part)
+        found.images.append(image)
+        if row.masks:
+            found.masks[image] = {str(n): _as_file(mask) for n, mask in enumerate(row.masks)}
+    return found
+
+
+def _as_file(path: Path, part: str = "") -> layouts.File:
+    """Return a file of a list; its folders serve to tell equal names apart."""
+    entry, meaning = Entry(path.parent.parts, path.name, path), layouts.Meaning(part=part)
+    return layouts.File(entry, layouts.stem(path.name), (), (), meaning)
+
+
+def _lines(path: Path) -> tuple[str, str]:
+    """Return the text of a list and what parts its columns."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = error.object[: error.start].count(b"\n") + 1
+        told = f'row {row} is not UTF-8; save it again as "CSV UTF-8"'
+        raise _refusal(path, [told]) from None
+    for delimiter in ",;\t":
+        if "image" in _header(text, delimiter):
+            return text, delimiter
+    found = text.lstrip().partition("\n")[0].strip()[:200]
+    raise _refusal(path, [f'no column "image" in its header: {found or "an empty file"}'])
+
+
+def _header(text: str, delimiter: str = ",") -> list[str]:
+    """Return the first row's cells, or the second's after Excel's "sep=;"."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    filled = (row for row in rows if any(cell.strip() for cell in row))
+    first = next(filled, [])
+    return _plain(next(filled, []) if first and first[0].lower().startswith("sep=") else first)
+
+
+def _plain(cells: list[str]) -> list[str]:
+    return [cell.strip().casefold() for cell in cells]
+
+
+def _row(path: Path, header: list[str], number: int, cells: list[str], faults: list[str]) -> Row:
+    """Return one row with absolute paths; add to `faults` what is wrong with it."""
+    if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
+        faults.append(
+            f"row {number} has {len(cells)} cells, the header {len(header)}; put quotes around a"
+            " name that holds the delimiter"
+        )
+    said = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(str.strip, cells), strict=False))
+    part = _PARTS.get(said["part"].casefold())
+    if part is None:
+        faults.append(f"row {number}: part {said['part']!r} is none of train, validation, test")
+    if not said["image"]:
+        faults.append(f"row {number}: no image")
+    files = {column: _file(path, said[column]) for column in ("image", "mask") if said[column]}
+    for file in files.values():
+        if not file.is_file():
+            what = "is a folder" if file.is_dir() else "does not exist"
+            faults.append(f"row {number}: {_told(file, path)} {what}")
+    masks = [files["mask"]] if "mask" in files else []
+    return Row(number, files.get("image", path), masks, said["group"], part or "")
+
+
+def _file(path: Path, name: str) -> Path:
+    """Return the file that a cell names; backslashes part folders if there is no such name."""
+    file = path.parent / Path(name).expanduser()
+    if not file.exists() and "\\" in name:
+        file = path.parent / name.replace("\\", "/")
+    return file
+
+
+def _told(file: Path, path: Path) -> str:
+    return file.relative_to(path.parent).as_posix() if path.parent in file.parents else str(file)
+
+
+def _take(by_image: dict[str, Row], listed: Listed, row: Row, faults: list[str]) -> None:
+    """Add a row, joining its mask to those of the same image."""
+    known = by_image.setdefault(os.path.realpath(row.image), row)
+    if known is row:
+        return
+    if (known.group, known.part) != (row.group, row.part):
+        faults.append(
+            f"rows {known.number} and {row.number} name one image but not one group and part"
+        )
+    elif set(row.masks) <= set(known.masks):
+        listed.repeated.append(row.number)
+    else:
+        known.masks += row.masks
+
+
+def _refusal(path: Path, faults: list[str]) -> ValueError:
+    told = "\n".join(f"    {fault}" for fault in faults[:_SHOWN])
+    more = f"\n    and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return ValueError(
+        f"source {workspace.shown(path)} cannot be used as a list:\n{told}{more}\n{FORM}"
+    )

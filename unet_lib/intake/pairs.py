@@ -1,0 +1,255 @@
+"""Which mask belongs to which image, by their names and places; and one id for each image."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from unet_lib.intake import layouts
+from unet_lib.intake.layouts import File
+
+
+@dataclass
+class Pairing:
+    """What one home holds: its images, their masks, and what found no partner.
+
+    `masks` maps an image to its masks by side: "" for a whole one, "left", "right". `seconds` are
+    further files of an id with the one that is used, `folded` pairs whose names differ in case.
+    `short` tells that ids are names without `_image` or `_0000`.
+    """
+
+    images: list[File] = field(default_factory=list)
+    masks: dict[File, dict[str, File]] = field(default_factory=dict)
+    lonely: list[File] = field(default_factory=list)
+    seconds: list[tuple[File, File]] = field(default_factory=list)
+    folded: list[tuple[File, File]] = field(default_factory=list)
+    short: bool = False
+    is_tree: bool = False
+
+
+def pair(
+    files: Iterable[File], annotated: Mapping[File, list[str]], listed: Mapping[File, File]
+) -> Pairing:
+    """Match the images of one home with its masks.
+
+    Args:
+        files: what lies in the home and below it.
+        annotated: the LabelMe files among them, each with the names of its pictures.
+        listed: the images that a COCO file lists, each with that file.
+
+    Returns:
+        The pairing; files that are neither image nor mask do not appear in it.
+    """
+    files = [f for f in files if layouts.may_be_picture(f.entry.name)]
+    pictures = [f for f in files if layouts.extension(f.entry.name) != "json"]
+    images, masks = _divide(pictures)
+    masks += [f for f in files if f in annotated]
+    if not masks:
+        masks = _marked(images)
+        images = [f for f in images if f not in set(masks)]
+    found = Pairing(is_tree=bool(masks) and any(f.meaning.role == "images" for f in images))
+    found.images = _first_of_each(images, found)
+    _match(found, masks, annotated)
+    for image in found.images:
+        if image in listed:
+            found.masks.setdefault(image, {"": listed[image]})
+    found.is_tree = found.is_tree or bool(found.masks)
+    return found
+
+
+def _divide(pictures: list[File]) -> tuple[list[File], list[File]]:
+    """Return images and masks; files beside folders of images are neither."""
+    masks = _of_lungs([f for f in pictures if f.meaning.role == "masks"])
+    named = [f for f in pictures if f.meaning.role == "images"]
+    parts = {f.meaning.part for f in named}
+    images = named + [f for f in pictures if not f.meaning.role and f.meaning.part not in parts]
+    whole = [{f.meaning.part for f in group} for group in (images, masks)]
+    if all({"", "train"} <= held for held in whole):  # train/ and the folders beside it
+        images, masks = ([f for f in group if f.meaning.part] for group in (images, masks))
+    return images, masks
+
+
+def _of_lungs(masks: list[File]) -> list[File]:
+    """Leave out masks of the heart and others, unless one organ is all that there is."""
+    organs = {f.meaning.organ for f in masks}
+    return masks if len(organs) == 1 else [f for f in masks if not f.meaning.organ]
+
+
+def _marked(images: list[File]) -> list[File]:
+    """Return the files that are masks by their own name, beside an image: x.png, x_mask.png."""
+    known = set()
+    for file in images:
+        known |= {(file.entry.folders, n) for n in (file.stem, layouts.image_core(file.stem))}
+    return [
+        file
+        for file in images
+        if any(
+            marked and (file.entry.folders, name) in known
+            for name, _, marked in layouts.mask_names(file.stem)
+        )
+    ]
+
+
+def _first_of_each(images: list[File], found: Pairing) -> list[File]:
+    """Return one file of each stem and place; the others are seconds."""
+    first = {}
+    for file in images:
+        kept = first.setdefault((file.meaning.part, file.inner, file.stem), file)
+        if kept is not file:
+            found.seconds.append((file, kept))
+    return list(first.values())
+
+
+def _match(found: Pairing, masks: list[File], annotated: Mapping[File, list[str]]) -> None:
+    """Give each mask to its image, the plainest names first."""
+    index, hits = _Index(found.images, masks), []
+    for mask in masks:
+        hit = index.find(mask, annotated.get(mask, ()))
+        if hit:
+            hits.append((*hit, mask))
+        else:
+            found.lonely.append(mask)
+    for level, _, image, side, mask in sorted(hits, key=lambda hit: hit[:2]):
+        held = found.masks.setdefault(image, {})
+        taken = held.get(side) or held.get("")
+        if taken:
+            found.seconds.append((mask, taken))
+            continue
+        held[side] = mask
+        found.folded += [(image, mask)] * (level >= _FOLDED)
+        found.short = found.short or level % _FOLDED == 1
+    for held in found.masks.values():
+        for side in [side for side in held if side and "" in held]:
+            found.seconds.append((held.pop(side), held[""]))
+
+
+_FOLDED = 2  # from this level on, capitals do not count; odd levels have words cut from images
+
+
+class _Index:
+    """Finds the image of a mask."""
+
+    def __init__(self, images: list[File], masks: list[File]) -> None:
+        self.levels = [{}, {}, {}, {}]
+        self.classes = {f.inner for f in images} & {f.inner for f in masks} - {()}
+        for file in images:
+            core = layouts.image_core(file.stem)
+            for level, key in enumerate((file.stem, core, fold(file.stem), fold(core))):
+                self.levels[level].setdefault(key, []).append(file)
+
+    def find(self, mask: File, others: Iterable[str]) -> tuple[int, int, File, str] | None:
+        """Return (level, rank of the name, image, side), or None if none or several fit."""
+        names = layouts.mask_names(mask.stem)
+        names += [(layouts.stem(re.split(r"[\\/]", n)[-1]), "", False) for n in others]
+        for level, held in enumerate(self.levels):
+            for rank, (name, side, _) in enumerate(names):
+                key = fold(name) if level >= _FOLDED else name
+                if fit := self._fitting(held.get(key, ()), mask):
+                    sole = len(fit) == 1
+                    return (level, rank, fit[0], mask.meaning.side or side) if sole else None
+        return None
+
+    def _fitting(self, images: Iterable[File], mask: File) -> list[File]:
+        """Return the images of the mask's part and class; of another class if it has no own."""
+        part = mask.meaning.part
+        images = [f for f in images if not part or (f.meaning.part or "train") == part]
+        same = [f for f in images if f.inner == mask.inner]
+        return same if same or mask.inner in self.classes else images
+
+
+def fold(name: str) -> str:
+    """Return a name as systems see it that do not tell capitals or forms of Unicode apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def lonely(pairing: Pairing) -> list[tuple[str, File]]:
+    """Return images without a mask and masks without an image, each with its fault.
+
+    In a folder that bears an id and holds a file of that name, all others are strays. A test image
+    needs no mask, and the partner of a refused file is not missing.
+    """
+    images = [f for f in pairing.images if f not in pairing.masks]
+    held = [mask for masks in pairing.masks.values() for mask in masks.values()]
+    everything = [*pairing.images, *pairing.lonely, *held]
+    owned = {f.entry.folders for f in everything if f.stem in f.inner[-1:]}
+    found = []
+    for fault, files in (("image without mask", images), ("mask without image", pairing.lonely)):
+        for file in files:
+            if file.entry.folders in owned and file.stem not in file.inner[-1:]:
+                found.append(("stray file", file))
+            elif files is not images or file.meaning.part != "test":
+                found.append((fault, file))
+    return [(fault, file) for fault, file in found if not file.entry.refused]
+
+
+def halves(masks: Mapping[File, Mapping[str, File]]) -> list[tuple[File, File, str]]:
+    """Return images with the mask of one lung where the set has both: image, mask, what lacks."""
+    other = {"left": "right", "right": "left"}
+    if not other.keys() <= {side for held in masks.values() for side in held}:
+        return []
+    single = [(f, *next(iter(held.items()))) for f, held in masks.items() if len(held) == 1]
+    return [(f, mask, other[side]) for f, side, mask in single if side in other]
+
+
+# One id for each image
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Return the groups of names that some systems take for one."""
+    groups = {}
+    for name in sorted(names):
+        groups.setdefault(fold(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+@dataclass
+class Naming:
+    """The id of each image, which ids took a folder's name, and files whose id was taken."""
+
+    ids: dict[File, str] = field(default_factory=dict)
+    joined: dict[str, list[str]] = field(default_factory=dict)
+    seconds: list[tuple[File, File]] = field(default_factory=list)
+
+
+def name_all(stems: Mapping[File, str]) -> Naming:
+    """Return a distinct id for each image; where stems are alike, folders' names come before them.
+
+    `COVID/images/1.png` and `Normal/images/1.png` become COVID_1 and Normal_1. An empty stem
+    (`P1/image.png`) takes the folder's name.
+    """
+    naming, alike, owners = Naming(), {}, {}
+    for file, text in stems.items():
+        alike.setdefault(text, []).append(file)
+    for text, files in alike.items():
+        ways = _differing([_ways(f) for f in files]) if len(files) > 1 else [_own(files[0], text)]
+        for file, way in zip(files, ways, strict=True):
+            name = "_".join([*way, *[text] * bool(text)]) or file.stem
+            name = re.sub(r"[\\/\x00-\x1f\ud800-\udfff]", "_", name)
+            if (owner := owners.setdefault(name, file)) is not file:
+                naming.seconds.append((file, owner))
+                continue
+            naming.ids[file] = name
+        if text and len(files) > 1:
+            naming.joined[text] = [naming.ids[f] for f in files if f in naming.ids]
+    return naming
+
+
+def _own(file: File, text: str) -> tuple[str, ...]:
+    """Return the name of the folder that stands for an empty stem."""
+    return () if text else _ways(file)[-1:]
+
+
+def _ways(file: File) -> tuple[str, ...]:
+    """Return the folders above a file, in composed form, but for those that only name a role."""
+    said = {name: layouts.meaning(name) for name in file.entry.folders}
+    names = [name for name, means in said.items() if means.part or not means.role]
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
+
+
+def _differing(ways: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Cut what all ways have in common, first from their beginning, then from their end."""
+    start = len(os.path.commonprefix(ways))
+    ways = [way[start:] for way in ways]
+    end = len(os.path.commonprefix([way[::-1] for way in ways]))
+    return [way[: len(way) - end] for way in ways]

@@ -1,0 +1,87 @@
+"""Annotation files among the files of a tree: which pictures LabelMe and COCO files speak of."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from unet_lib.intake import layouts, pairs
+from unet_lib.intake.layouts import File
+
+try:
+    from unet_lib.intake import annotations
+except ImportError:
+    annotations = None
+
+
+@dataclass
+class Sidecars:
+    """All files of a source, and what is known of the annotation files among them.
+
+    `annotated` holds the LabelMe files with the names of their pictures, `listed` the images with
+    the COCO file that lists each, `missing` COCO files with a name that no image bears.
+    """
+
+    files: list[File]
+    annotated: dict[File, list[str]] = field(default_factory=dict)
+    listed: dict[File, File] = field(default_factory=dict)
+    missing: list[tuple[File, str]] = field(default_factory=list)
+
+
+def find(files: Iterable[File]) -> Sidecars:
+    """Tell LabelMe and COCO files by their content and find the pictures that they name.
+
+    Images that a COCO file lists belong to the home of that file, which may lie above them.
+    """
+    found = Sidecars(list(files))
+    for file in list(found.files):
+        if annotations is None or file.entry.refused or layouts.extension(file.path.name) != "json":
+            continue
+        kind = annotations.kind(file.path)
+        if kind == "labelme":
+            found.annotated[file] = annotations.images_of(file.path)
+        elif kind == "coco":
+            _list(found, file, annotations.images_of(file.path))
+    return found
+
+
+def _list(found: Sidecars, coco: File, names: list[str]) -> None:
+    """Record the images of one COCO file, and take them into its home."""
+    by_name, rehomed = {}, {}
+    for file in found.files:
+        if _covers(coco, file) and layouts.may_be_picture(file.path.name) and file is not coco:
+            by_name.setdefault(pairs.fold(file.path.name), []).append(file)
+    for name in names:
+        image = _one(by_name.get(pairs.fold(_base(name)), []), name, coco)
+        if image is None:
+            found.missing.append((coco, name))
+        elif image not in found.listed and image not in rehomed:
+            higher = len(coco.home) < len(image.home)
+            rehomed[image] = replace(image, home=coco.home) if higher else image
+    found.files = [rehomed.get(file, file) for file in found.files]
+    found.listed |= dict.fromkeys(rehomed.values(), coco)
+
+
+def _covers(coco: File, file: File) -> bool:
+    """Tell whether a picture lies beside or below a COCO file, or below its home's folders."""
+    scope = coco.home if coco.meaning.role == "masks" else coco.entry.folders
+    return file.entry.folders[: len(scope)] == scope
+
+
+def _base(name: str) -> str:
+    return re.split(r"[\\/]", name)[-1]
+
+
+def _one(files: list[File], name: str, coco: File) -> File | None:
+    """Return the file that is meant: by its folders if they are named, by the part if not."""
+    if len(files) > 1:
+        folders = tuple(pairs.fold(folder) for folder in re.split(r"[\\/]", name)[:-1])
+        files = [f for f in files if _ends_with(f, folders)]
+    if len(files) > 1:
+        part = coco.meaning.part or layouts.part_in(coco.stem)
+        files = [f for f in files if (f.meaning.part or "train") == (part or "train")]
+    return files[0] if len(files) == 1 else None
+
+
+def _ends_with(file: File, folders: tuple[str, ...]) -> bool:
+    last = file.entry.folders[len(file.entry.folders) - len(folders) :]
+    return tuple(pairs.fold(folder) for folder in last) == folders
