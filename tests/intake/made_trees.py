@@ -53,6 +53,19 @@ def make_tree(root: Path, *, layout: str = "primary", ids=IDS, tests=TESTS) -> P
     return root
 
 
+def place(root: Path, *names: str) -> Path:
+    """Make empty files, for tests that look at names alone."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def noted(tree) -> dict[str, list[str]]:
+    """Return what a tree notes, without the faults that nothing was found of."""
+    return {fault: sorted(cases) for fault, cases in tree.notes.items() if cases}
+
+
 def state(folder: Path) -> dict:
     """Return everything about a folder: names, links, bytes and times of change."""
     return {

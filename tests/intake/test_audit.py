@@ -81,7 +81,7 @@ BREAKS = [
      "train_images/P_00_0/masks/P_00_0.png", ["P_00_0"]),
     ("two files with one id",
      lambda r: save(r / "train_images/P_00_0/images/P_00_0.PNG", picture("other")),
-     "train_images/P_00_0/images/P_00_0.png", []),
+     "train_images/P_00_0/images/P_00_0.png (train_images/P_00_0/images/P_00_0.PNG is used)", []),
 ]  # fmt: skip
 
 

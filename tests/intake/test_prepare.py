@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from unet_lib.intake import prepare
 
 
 def wipe_train(root):
-    os.rename(root / "train_images", root / "training")
+    shutil.rmtree(root / "train_images")
+    (root / "training").mkdir()
 
 
 def spoil_all(root):
@@ -32,9 +34,9 @@ def spoil_all(root):
         path.write_bytes(b"")
 
 
-def to_jpeg(root):
+def to_text(root):
     for path in list(root.glob("train_images/*/*/*.png")):
-        path.rename(path.with_suffix(".jpg"))
+        path.rename(path.with_suffix(".txt"))
 
 
 FATAL = [
@@ -43,10 +45,10 @@ FATAL = [
     (lambda r: os.rename(r, r.with_name("gone")) or r.mkdir(), ValueError, "Found: nothing (files"),
     (lambda r: os.rename(r, r.with_name("gone")) or r.write_text("PK"), ValueError,
      "Found: a file, source, not a folder (unpack an archive first)"),
-    (wipe_train, ValueError, "Found: test_images/, training/ (files in all folders: 18 .png)"),
+    (wipe_train, ValueError, "Found: test_images/, training/ (files in all folders: 2 .png)"),
     (spoil_all, ValueError,
      "unreadable file: 8, such as train_images/P_00_0/images/P_00_0.png: empty"),
-    (to_jpeg, ValueError, "Found: test_images/, train_images/ (files in all folders: 16 .jpg"),
+    (to_text, ValueError, "Found: test_images/, train_images/ (files in all folders: 16 .txt"),
 ]  # fmt: skip
 
 

@@ -23,6 +23,11 @@ FOLLOW = (
     " a copy without links."
 )
 
+PREDICT = (
+    "To have masks made by a trained model, none are needed:"
+    " `python -m unet_lib predict IMAGES --out masks`."
+)
+
 _ARCHIVES = {"zip", "gz", "tgz", "tar", "rar", "7z", "bz2", "xz"}
 _TABLES = {"xls", "xlsx", "ods"}
 
@@ -69,20 +74,20 @@ def no_tree(source: Path, files: list[File], *, linked: bool) -> str:
     masks = [f for f in pictures if f.meaning.role == "masks"]
     images = [f for f in pictures if f.meaning.role != "masks"]
     advice = [FOLLOW] * linked + _lists_in(source)
+    if any(f.entry.refused for f in pictures):
+        told = "holds no pair that may be read: images or masks are links that lead outside"
+        return refusal(source, told, "\n".join(advice))
     if images and masks:
         told = "holds images and masks, but no name of an image fits that of a mask"
         advice.append(f"Images are such as {_names(images)}; masks such as {_names(masks)}.")
         return refusal(source, told, "\n".join([*advice, "Rename them, or write a list."]))
     if masks:
-        told = f"holds {len(masks)} masks, but no images could be told by a folder's name"
+        told = "holds masks, but no folder's name tells of images"
         return refusal(source, told, "\n".join(advice))
     told = "holds no tree of images and masks"
     if images:
-        told += f": {len(images)} pictures, but neither folders nor names tell of masks"
-        advice.append(
-            "Without masks there is nothing to learn from; `python -m unet_lib predict"
-            f' "{workspace.shown(source)}" --out masks` needs none.'
-        )
+        told += f": of {len(images)} pictures neither folders nor names tell which are masks"
+        advice.append(PREDICT.replace("IMAGES", f'"{workspace.shown(source)}"'))
     return refusal(source, told, "\n".join(advice))
 
 

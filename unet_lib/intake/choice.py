@@ -38,10 +38,15 @@ def choose(source: Path, trees: Mapping[Way, Pairing]) -> list[Way]:
 
 
 def _are_classes(trees: Mapping[Way, Pairing]) -> bool:
-    """Tell whether homes without parts lie beside each other, or hold one image each."""
+    """Tell whether homes without parts lie beside each other, or hold one image each.
+
+    Such an image bears a name of its own, or one that says no more than "image".
+    """
     if any(f.meaning.part for pairing in trees.values() for f in pairing.images):
         return False
-    if all(len(pairing.images) == 1 for pairing in trees.values()):
+    names = {f.stem for pairing in trees.values() for f in pairing.images}
+    single = all(len(pairing.images) == 1 for pairing in trees.values())
+    if single and (len(names) == len(trees) or not any(map(layouts.image_core, names))):
         return True
     alike = len({home[:-1] for home in trees}) == 1
     return alike and not any(layouts.is_version(home[-1]) for home in trees)

@@ -22,6 +22,8 @@ NO_PICTURES = frozenset(
 )
 """Endings of files that are plainly no picture."""
 
+_ENDINGS = PICTURES | NO_PICTURES
+
 _NO_PICTURE_NAMES = {"readme", "license", "licence", "changelog", "makefile", "dicomdir"}
 
 _VOCABULARY = {
@@ -58,7 +60,8 @@ _IMAGE_ENDS = re.compile(
 )
 _VERSION = re.compile(
     r"\b(originals?|raw|resized?|cropped|crops?|(pre ?)?processed|augmented|augmentations?|aug"
-    r"|enhanced|normali[sz]ed|equali[sz]ed|clahe|copy|backup|old|v\d+|\d{2,4}(x\d{2,4}|px)?)\b"
+    r"|enhanced|normali[sz]ed|equali[sz]ed|clahe|copy|backup|old|v\d+|\d{2,4}(x\d{2,4}|px)"
+    r"|64|128|224|256|299|320|384|448|512|640|768|1024|2048)\b"
 )
 
 
@@ -95,7 +98,7 @@ def extension(name: str) -> str:
     """Return the known ending of a file's name, such as "png", in lower case, or ""."""
     lower = name.lower()
     last = "nii.gz" if lower.endswith(".nii.gz") else lower.rpartition(".")[2]
-    return last if "." in name and last in PICTURES | NO_PICTURES else ""
+    return last if "." in name and last in _ENDINGS else ""
 
 
 def stem(name: str) -> str:
@@ -117,7 +120,7 @@ def meaning(folder: str) -> Meaning:
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold().replace("_", " ")
     name = _GLUED.sub(r"\1 ", re.sub(r"\bx[ -](?=rays?\b)", "x", name))
     name = re.sub(r"(?<=[a-z])(?=\d{3,4}\b)", " ", name)
-    said = [_WORDS.get(word) for word in re.findall(r"\w+", name)]
+    said = [_WORDS.get(word) for word in re.findall(r"\w+|[+&]", name)]
     if None in said:
         return Meaning()
     fields = dict(sorted(set(said)))  # of "images" and "masks" the latter is kept

@@ -22,7 +22,7 @@ group stays on one side of the split; part is train, validation or test."""
 
 _PARTS = {"": "", "train": "train", "training": "train", "test": "test", "testing": "test"}
 _PARTS |= dict.fromkeys(("validation", "val", "valid"), "validation")
-_SHOWN = 5  # rows that an error names
+_SHOWN = 8  # rows that an error names
 
 
 @dataclass
@@ -80,7 +80,8 @@ def read(path: Path) -> Listed:
     by_image = {}
     for number, cells in itertools.islice(enumerate(table, 1), skipped + 1, None):
         if any(cell.strip() for cell in cells):
-            _take(by_image, listed, _row(path, header, number, cells, faults), faults)
+            if row := _row(path, header, number, cells, faults):
+                _take(by_image, listed, row, faults)
     listed.rows = list(by_image.values())
     parts = {row.part for row in listed.rows if row.masks} - {"test"}
     if parts == {"validation"}:
@@ -104,7 +105,7 @@ def pairing(listed: Listed) -> Pairing:
 def _as_file(path: Path, part: str = "") -> layouts.File:
     """Return a file of a list; its folders serve to tell equal names apart."""
     entry, meaning = Entry(path.parent.parts, path.name, path), layouts.Meaning(part=part)
-    return layouts.File(entry, layouts.stem(path.name), (), (), meaning)
+    return layouts.File(entry, layouts.stem(path.name), entry.folders, (), meaning)
 
 
 def _lines(path: Path) -> tuple[str, str]:
@@ -134,13 +135,16 @@ def _plain(cells: list[str]) -> list[str]:
     return [cell.strip().casefold() for cell in cells]
 
 
-def _row(path: Path, header: list[str], number: int, cells: list[str], faults: list[str]) -> Row:
-    """Return one row with absolute paths; add to `faults` what is wrong with it."""
+def _row(
+    path: Path, header: list[str], number: int, cells: list[str], faults: list[str]
+) -> Row | None:
+    """Return one row with absolute paths, or None; add to `faults` what is wrong with it."""
     if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
         faults.append(
             f"row {number} has {len(cells)} cells, the header {len(header)}; put quotes around a"
             " name that holds the delimiter"
         )
+        return None
     said = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(str.strip, cells), strict=False))
     part = _PARTS.get(said["part"].casefold())
     if part is None:
@@ -153,7 +157,7 @@ def _row(path: Path, header: list[str], number: int, cells: list[str], faults: l
             what = "is a folder" if file.is_dir() else "does not exist"
             faults.append(f"row {number}: {_told(file, path)} {what}")
     masks = [files["mask"]] if "mask" in files else []
-    return Row(number, files.get("image", path), masks, said["group"], part or "")
+    return Row(number, files["image"], masks, said["group"], part or "") if said["image"] else None
 
 
 def _file(path: Path, name: str) -> Path:

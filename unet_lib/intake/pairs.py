@@ -242,9 +242,10 @@ def _own(file: File, text: str) -> tuple[str, ...]:
 
 def _ways(file: File) -> tuple[str, ...]:
     """Return the folders above a file, in composed form, but for those that only name a role."""
-    said = {name: layouts.meaning(name) for name in file.entry.folders}
+    below = file.entry.folders[len(file.home) :]
+    said = {name: layouts.meaning(name) for name in below}
     names = [name for name, means in said.items() if means.part or not means.role]
-    return tuple(unicodedata.normalize("NFC", name) for name in names)
+    return tuple(unicodedata.normalize("NFC", name) for name in (*file.home, *names))
 
 
 def _differing(ways: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

@@ -111,8 +111,8 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     if not tree.images:
         linked = bool(tree.notes[walk.LINK])
         raise ValueError(advice.no_tree(source, found.files, linked=linked))
-    ways = [path.relative_to(source).parts[:-1] for path in tree.images.values()]
-    tree.layout = choice.layout(ways, list(chosen))
+    ways = {entry.path: entry.folders for entry in listing.entries}
+    tree.layout = choice.layout([ways[p] for p in tree.images.values()], list(chosen))
     if len(chosen) > 1 and tree.layout == "classes":
         for home, pairing in chosen.items():
             detail = f" ({len(pairing.masks)} images with masks)"
@@ -140,8 +140,12 @@ def _fill(tree: Tree, pairings: list[Pairing]) -> None:
             tree.note("image and mask differ in case", tree.name(image.path), f", {mask.stem}")
         for fault, file in pairs.lonely(pairing):
             tree.note(fault, file.path)
+    for image, held in masks.items():
+        if _refused(image, *held.values()):
+            tree.noted |= {image.path, *_paths(held.values())}
     for image, mask, missing in pairs.halves(masks):
         del masks[image]
+        tree.noted.add(image.path)
         if not _refused(mask):
             tree.note("only one lung's mask", mask.path, f": no {missing} one")
     _fill_train(tree, {f: n for f, n in stems[False].items() if f in masks}, masks)
@@ -210,7 +214,8 @@ def _from_list(source: Path) -> Tree:
     _fill(tree, [lists.pairing(listed)])
     if not tree.images:
         told = "names no image with a mask, so there is nothing to learn from"
-        raise ValueError(advice.refusal(source, told, lists.FORM))
+        raise ValueError(advice.refusal(source, told, advice.PREDICT))
+    tree.test_forms = []
     groups = {row.image: row.group for row in listed.rows if row.group}
     named = [*tree.images.items(), *tree.test.items()]
     tree.group = {name: groups[path] for name, path in named if path in groups}

@@ -12,7 +12,7 @@ STRAY = "stray file"
 _ODD = re.compile(r"[\\\x00-\x1f\ud800-\udfff]")
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "$recycle.bin"}
 _HOPS = 3  # linked folders on one way down
-_PEEK = 2  # levels of a refused folder that are listed, so that its masks are not called lonely
+_PEEK = 1  # levels below a refused folder that are listed, so that its masks are not called lonely
 
 
 @dataclass(frozen=True, eq=False)

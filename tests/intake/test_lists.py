@@ -1,0 +1,197 @@
+"""A CSV list says which image has which mask, group and part."""
+
+import os
+from pathlib import Path
+
+import pytest
+from made_trees import noted, picture, place, save, truth
+
+from unet_lib.intake import lists, prepare
+from unet_lib.intake.tree import find_tree
+
+HEADER = "image,mask,group,part\n"
+NAMES = ("a", "b", "c", "ä ö", "x,y")
+FILES = [f"{kind}/{name}.png" for kind in ("films", "seg") for name in NAMES]
+
+
+@pytest.fixture
+def write(tmp_path):
+    place(tmp_path / "set", *FILES, "more/a.png", "outline.json")
+
+    def write(text, encoding="utf-8", name="list.csv"):
+        path = tmp_path / "set" / name
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+def pairs(tree):
+    return {i: [tree.name(p) for p in (tree.images[i], *tree.masks[i])] for i in tree.images}
+
+
+def refused(path):
+    with pytest.raises(ValueError) as caught:
+        find_tree(path)
+    assert "image,mask,group,part" in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_list_says_it_all(write):
+    rows = "films/a.png,seg/a.png,p1,train\nfilms/b.png,seg/b.png,p2,val\n"
+    tree = find_tree(write(HEADER + rows + "\n , ,,\nfilms/c.png,,p3,test\n"))
+    assert tree.layout == "list" and noted(tree) == {}
+    assert pairs(tree) == {
+        "a": ["films/a.png", "seg/a.png"],
+        "b": ["films/b.png", "seg/b.png"],
+    }
+    assert tree.validation == {"b"} and tree.group == {"a": "p1", "b": "p2", "c": "p3"}
+    assert {i: tree.name(p) for i, p in tree.test.items()} == {"c": "films/c.png"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_every_common_form_of_csv_is_read(encoding, delimiter, end, write):
+    rows = [["Mask ", "IMAGE"], ['"seg/ä ö.png"', "films/ä ö.png"], ['"seg/x,y.png"'] * 2]
+    text = end.join(delimiter.join(row) for row in rows) + end * 3
+    tree = find_tree(write(text, encoding))
+    assert pairs(tree) == {
+        "ä ö": ["films/ä ö.png", "seg/ä ö.png"],
+        "x,y": ["seg/x,y.png", "seg/x,y.png"],
+    }
+
+
+def test_excels_own_first_line_is_skipped(write):
+    tree = find_tree(write("sep=;\r\nimage;mask\r\nfilms/a.png;seg/a.png\r\n"))
+    assert list(tree.images) == ["a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a backslash parts folders anyway")
+def test_backslashes_of_windows_part_folders(write):
+    tree = find_tree(write("image,mask\nfilms\\a.png,seg\\a.png\n"))
+    assert pairs(tree) == {"a": ["films/a.png", "seg/a.png"]}
+
+
+def test_paths_may_be_absolute_or_lead_out_of_the_folder(write, tmp_path):
+    place(tmp_path, "far/a.png", "far/b.png")
+    text = f"image,mask\n../far/a.png,seg/a.png\n{tmp_path / 'far/b.png'},seg/b.png\n"
+    assert pairs(find_tree(write(text))) == {
+        "a": ["../far/a.png", "seg/a.png"],
+        "b": ["../far/b.png", "seg/b.png"],
+    }
+
+
+def test_rows_of_one_image_join_their_masks(write):
+    rows = "films/a.png,seg/a.png\nfilms/../films/a.png,seg/b.png\nfilms/a.png,seg/a.png\n"
+    tree = find_tree(write("image,mask\n" + rows))
+    assert pairs(tree) == {"a": ["films/a.png", "seg/a.png", "seg/b.png"]}
+    assert noted(tree) == {"row twice in the list": ["row 4"]}
+
+
+def test_equal_names_are_made_distinct_by_their_folders(write):
+    tree = find_tree(write("image,mask\nfilms/a.png,seg/a.png\nmore/a.png,seg/b.png\n"))
+    assert pairs(tree) == {
+        "films_a": ["films/a.png", "seg/a.png"],
+        "more_a": ["more/a.png", "seg/b.png"],
+    }
+    assert noted(tree) == {"one id in several folders": ["a: films_a, more_a"]}
+
+
+def test_what_a_list_leaves_open_is_told(write):
+    rows = "films/a.png,seg/a.png,7,\nfilms/b.png,,8,\nfilms/c.png,seg/c.png,,test\n"
+    tree = find_tree(write("image,mask,age,part\n" + rows))
+    assert list(tree.images) == ["a"] and list(tree.truth) == ["c"]
+    assert noted(tree) == {
+        "column ignored": ["age"],
+        "image without mask": ["films/b.png"],
+        "mask of a test image": ["seg/c.png"],
+    }
+
+
+def test_a_group_that_the_list_divides_is_told(write):
+    rows = "films/a.png,seg/a.png,p1,train\nfilms/b.png,seg/b.png,p1,validation\n"
+    tree = find_tree(write(HEADER + rows + "films/c.png,seg/c.png,p2,train\n"))
+    assert noted(tree) == {"group on both sides": ["p1 (train, validation)"]}
+
+
+def test_an_annotation_file_may_stand_for_a_mask(write):
+    tree = find_tree(write("image,mask\nfilms/a.png,outline.json\nfilms/b.png,outline.json\n"))
+    assert pairs(tree)["b"] == ["films/b.png", "outline.json"]
+
+
+def test_all_wrong_rows_are_named_at_once(write):
+    text = refused(
+        write(
+            HEADER + "films/q.png,seg/a.png,,\nfilms/a.png,seg/r.png,,\n"
+            "films/b.png,seg/b.png,,hold\nfilms/x,y.png,seg/a.png,p,train\n,seg/a.png,,\nfilms,seg/a.png,,\n"
+            "films/c.png,seg/c.png,1,\nfilms/c.png,seg/b.png,2,\nfilms/z.png,,,\n"
+        )
+    )
+    assert "source set/list.csv cannot be used as a list" in text
+    for told in (
+        "row 2: films/q.png does not exist",
+        "row 3: seg/r.png does not exist",
+        "row 4: part 'hold' is none of train, validation, test",
+        "row 5 has 5 cells, the header 4; put quotes around a name",
+        "row 6: no image\n",
+        "row 7: films is a folder",
+        "rows 8 and 9 name one image but not one group and part",
+        "row 10: films/z.png does not exist",
+    ):
+        assert told in text
+    assert "more" not in text
+
+
+def test_a_thousand_missing_files_do_not_fill_the_screen(write):
+    text = refused(write("image\n" + "".join(f"{n}.png\n" for n in range(1000))))
+    assert "row 9: 7.png does not exist\n    and 992 more" in text
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [("", 'no column "image" in its header: an empty file'),
+     ("file,mask\nfilms/a.png,seg/a.png\n", 'no column "image" in its header: file,mask'),
+     (HEADER, "no row below the header"), ("image,mask,image\na,b,c\n", "names image twice"),
+     ("image,mask,part\nfilms/a.png,seg/a.png,valid\n", "no row with a mask is left for training")],
+)  # fmt: skip
+def test_what_is_no_list_is_refused(text, told, write):
+    assert told in refused(write(text))
+
+
+def test_another_encoding_is_refused_with_its_row(write):
+    text = refused(write(HEADER + "films/a.png,,,\nfilms/ä ö.png,,,\n", "cp1252"))
+    assert 'row 3 is not UTF-8; save it again as "CSV UTF-8"' in text
+    assert "is not UTF-8" in refused(write(HEADER, "utf-16"))
+
+
+def test_a_list_without_masks_points_to_predict(write):
+    text = refused(write("image\nfilms/a.png\n"))
+    assert "nothing to learn from" in text and "`python -m unet_lib predict" in text
+
+
+def test_a_list_in_a_folder_is_named_where_nothing_else_is_known(write, tmp_path):
+    write("image,mask\n")
+    (tmp_path / "set" / "other.csv").write_text("name,age\n")
+    (tmp_path / "set/seg").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match='to use it: source: "set/list.csv"\n'):
+        find_tree(tmp_path / "set")
+
+
+def test_a_list_is_known_by_its_header(write):
+    assert lists.is_list(write("image;mask\n")) and lists.is_list(write("image\n", name="a.tsv"))
+    assert not lists.is_list(write("picture\n"))
+    assert not lists.is_list(write("image\n", name="a.txt"))
+    assert not lists.is_list(Path("missing.csv"))
+
+
+def test_a_data_set_is_made_from_a_list(tmp_path, target):
+    rows = [HEADER]
+    for number in range(8):
+        save(tmp_path / f"s/{number}/film.png", picture(f"{number}"))
+        save(tmp_path / f"other/{number}.png", truth("") * 255)
+        rows.append(f"{number}/film.png,../other/{number}.png,,\n")
+    (tmp_path / "s/list.csv").write_text("".join(rows))
+    manifest = prepare.restructure(tmp_path / "s/list.csv", target)
+    assert sorted(manifest["items"]) == [f"{n}_film" for n in range(8)]
+    assert prepare.restructure(tmp_path / "s/list.csv", target)["written"] is False
