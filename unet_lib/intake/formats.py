@@ -1,65 +1,121 @@
-"""One file -> pixels: 8-bit grey, whatever was stored."""
+"""One file -> pixels, by content, never by its name."""
 
-import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from unet_lib import workspace
+from unet_lib.intake import decoders, dicom, signatures
+from unet_lib.intake.raster import MAX_PIXELS, NoPicture, Raster, Refused, damaged, quiet
+
+__all__ = ["MAX_PIXELS", "NoPicture", "Raster", "decode", "decode_mask", "read_picture", "to_grey"]
+
+_READERS = {
+    "PNG": decoders.read_png,
+    "JPEG": decoders.read_jpeg,
+    "TIFF": decoders.read_tiff,
+    "BMP": decoders.read_bmp,
+    "WebP": decoders.read_webp,
+    "DICOM": dicom.read_picture,
+}
+
+
+def read_picture(path: Path) -> Raster:
+    """Decode the picture in a file.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError, NoPicture: it is not read; the message names it and says why.
+    """
+    try:
+        return decode(Path(path).read_bytes())
+    except Refused as error:
+        raise type(error)(f"{workspace.shown(path)} cannot be read: {error}") from None
+
+
+def decode(data: bytes) -> Raster:
+    """Decode a picture: PNG, JPEG, TIFF, BMP, WebP or DICOM.
+
+    Of a DICOM the grey values are those that its tags ask for. Notes say where a picture has
+    colours or transparent pixels; `to_grey` removes both.
+
+    Raises:
+        NoPicture: text, an archive, a directory: no picture at all.
+        ValueError: damaged, cut off, too large, several pictures, or of a format that is not read.
+    """
+    raster = _decode(data, _READERS)
+    notes = dict(raster.notes)
+    visible = ... if raster.alpha is None else raster.alpha > 0
+    if raster.alpha is not None:
+        share = np.mean(raster.alpha < np.iinfo(raster.alpha.dtype).max)
+        notes["transparent picture"] = f" ({share:.1%} of its pixels)"
+    if raster.pixels.ndim == 3 and (colours := raster.pixels[visible]).size:
+        if (colours != colours[..., :1]).any():
+            notes["colour image"] = ""
+    return replace(raster, notes=notes)
+
+
+def decode_mask(data: bytes) -> Raster:
+    """Decode a mask: the same formats, but of a DICOM the values that are stored.
+
+    Colours and alpha are left as they are; what they mean is not decided here.
+
+    Raises:
+        NoPicture, ValueError: as `decode`.
+    """
+    return _decode(data, {**_READERS, "DICOM": dicom.read_mask})
+
+
+def _decode(data: bytes, readers: dict) -> Raster:
+    kind = signatures.recognise(data)
+    try:
+        with quiet():
+            return readers[kind](data)
+    except Refused:
+        raise
+    except MemoryError:
+        raise Refused(f"{kind} file too large for the memory; make it smaller") from None
+    except Exception as error:  # decoders raise what they like, and may quote the file
+        state = "truncated" if "truncated" in str(error) else "damaged"
+        raise damaged(kind, state) from None
+
+
+def to_grey(raster: Raster) -> np.ndarray:
+    """Return (H, W) grey at the stored depth: of colours the luminance, of the transparent black.
+
+    What is partly transparent is seen on a black ground, so a hidden colour plays no part.
+    """
+    grey = raster.pixels
+    if grey.ndim == 3:
+        grey = cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)
+    if raster.alpha is not None:
+        opaque = np.float32(np.iinfo(raster.alpha.dtype).max)
+        grey = np.rint(grey * (raster.alpha / opaque)).astype(grey.dtype)
+    return grey
+
+
+# The rest serves audit.py and masks.py until they take Raster; then it goes.
 
 
 def read(path: Path, judge) -> tuple:
-    """Return what `judge` makes of the pixels of a file.
-
-    Raises:
-        ValueError: the file cannot be read; the message names it and says why.
-    """
+    """Return what `judge` makes of the pixels of a file."""
     try:
         return judge(decode(Path(path).read_bytes()))
     except ValueError as error:
         raise ValueError(f"{workspace.shown(path)} cannot be read: {error}") from None
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Decode a PNG as it is stored; what OpenCV would decode in part is refused.
-
-    Returns:
-        (H, W) or (H, W, C), uint8 or uint16, channels in the order blue, green, red, alpha.
-
-    Raises:
-        ValueError: empty, no PNG, cut off or damaged.
-    """
-    if not data:
-        raise ValueError("empty file of 0 bytes")
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError("not a PNG file")
-    if b"IEND" not in data:
-        raise ValueError("truncated PNG file")
-    with contextlib.suppress(cv2.error):
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is not None:
-            return pixels
-    raise ValueError("damaged PNG file")
-
-
-def reduce_to_grey(pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+def reduce_to_grey(pixels: Raster | np.ndarray) -> tuple[np.ndarray, bool]:
     """Return (H, W) of the stored depth, and whether the colour channels differed."""
-    if pixels.ndim == 2:
-        return pixels, False
-    colour = pixels[..., :3]
-    if (colour == colour[..., :1]).all():
-        return np.ascontiguousarray(colour[..., 0]), False
-    return cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_BGR2GRAY), True
+    raster = pixels if isinstance(pixels, Raster) else Raster(pixels, None, "PNG")
+    return to_grey(raster), "colour image" in raster.notes
 
 
-def judge_image(pixels: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the (H, W) uint8 image and its faults with a detail each.
-
-    16 bits are scaled by the depth that this image really uses (largest value 4095: 12 bits).
-    Of a colour image the luminance is taken; transparency is dropped.
-    """
-    grey, coloured = reduce_to_grey(pixels)
+def judge_image(raster: Raster) -> tuple[np.ndarray, dict[str, str]]:
+    """Return the (H, W) uint8 image and its faults with a detail each."""
+    grey, coloured = reduce_to_grey(raster)
     faults = {"colour image": ""} if coloured else {}
     if grey.dtype == np.uint16:
         bits = max(8, int(grey.max()).bit_length())
