@@ -180,6 +180,6 @@ def to_8_bit(grey: np.ndarray, low: int, high: int) -> np.ndarray:
 
 def uses_few_levels(grey: np.ndarray) -> int | None:
     """Return how many grey levels a (H, W) uint8 picture uses if they are fewer than 32."""
-    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])  # ten times as fast as NumPy's
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])  # faster than NumPy
     levels = int(np.count_nonzero(counts))
     return levels if levels < FEW_LEVELS else None
