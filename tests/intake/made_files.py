@@ -57,8 +57,11 @@ def adam7(pixels) -> bytes:
     return b"".join(b"\0" + line.tobytes() for part in parts for line in part)
 
 
-def tiff(pixels, *, orientation=1, photometric=None, planes=1, order="<", kind=1) -> bytes:
-    """An unpacked TIFF of one strip; kind: 1 whole numbers, 2 with a sign, 3 floating point."""
+def tiff(pixels, *, orientation=1, photometric=None, planes=1, order="<", kind=1, front=0):
+    """An unpacked TIFF of one strip; kind: 1 whole numbers, 2 with a sign, 3 floating point.
+
+    front: bytes for the directory in front of the pixels; else it follows them.
+    """
     height, width = pixels.shape[:2]
     samples = 1 if pixels.ndim == 2 else pixels.shape[2]
     bits = pixels.dtype.itemsize * 8
@@ -70,12 +73,12 @@ def tiff(pixels, *, orientation=1, photometric=None, planes=1, order="<", kind=1
     tags = [
         (256, "I", [width]), (257, "I", [height]), (258, "H", [bits] * samples), (259, "H", [1]),
         (262, "H", [photometric]),
-        (273, "I", [8 + n * len(raw) // strips for n in range(strips)]),
+        (273, "I", [8 + front + n * len(raw) // strips for n in range(strips)]),
         (274, "H", [orientation]), (277, "H", [samples]), (278, "I", [height]),
         (279, "I", [len(raw) // strips] * strips), (284, "H", [planes]),
         *([(338, "H", [2])] if samples in (2, 4) else []), (339, "H", [kind] * samples),
     ]  # fmt: skip
-    start = 8 + len(raw)
+    start = 8 if front else 8 + len(raw)
     beyond, entries = b"", b""
     for tag, letter, values in tags:
         body = struct.pack(f"{order}{len(values)}{letter}", *values)
@@ -86,7 +89,21 @@ def tiff(pixels, *, orientation=1, photometric=None, planes=1, order="<", kind=1
         entries += struct.pack(order + "HHI", tag, number, len(values)) + body.ljust(4, b"\0")
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", start)
     directory = struct.pack(order + "H", len(tags)) + entries + struct.pack(order + "I", 0)
+    if front:
+        return head + (directory + beyond).ljust(front, b"\0") + raw
     return head + raw + directory + beyond
+
+
+def packed_bmp(pixels) -> bytes:
+    """A grey BMP whose rows are packed by run lengths: each pixel a run of one."""
+    height, width = pixels.shape
+    lines = [b"".join(bytes([1, value]) for value in line) + b"\0\0" for line in pixels[::-1]]
+    body = b"".join(lines)[:-2] + b"\0\1"
+    palette = b"".join(bytes([value] * 3 + [0]) for value in range(256))
+    start = 14 + 40 + 1024
+    head = struct.pack("<2sIHHI", b"BM", start + len(body), 0, 0, start)
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
+    return head + info + palette + body
 
 
 def exif(orientation: int) -> bytes:

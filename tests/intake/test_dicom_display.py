@@ -92,6 +92,15 @@ def test_both_twins_give_the_same_picture(view, shape):
     assert positive[0, 0] < 5 < 250 < positive[0, -1]
 
 
+def test_twins_agree_where_a_value_lies_between_two_grey_levels():
+    values = np.arange(340, dtype=np.uint16).reshape(17, 20)
+    tags = {"WindowWidth": 340, "VOILUTFunction": "LINEAR_EXACT", "BitsStored": 12}
+    positive = decode(dicom(values, WindowCenter=170, **tags)).pixels
+    mirrored = decode(dicom((4095 - values).astype(np.uint16), WindowCenter=3925,
+                            PhotometricInterpretation="MONOCHROME1", **tags))  # fmt: skip
+    np.testing.assert_array_equal(mirrored.pixels, positive)
+
+
 def test_an_inverse_presentation_alone_turns_too():
     turned = decode(dicom(PresentationLUTShape="INVERSE")).pixels
     np.testing.assert_array_equal(turned, 255 - FULL)

@@ -77,6 +77,13 @@ def test_dark_pictures_do_not_lower_the_depth():
     assert scales.rule == "12 bits, as all 12 pictures use"
 
 
+def test_neighbouring_depths_are_one_detector():
+    pictures = {f"P{n}": xray(n) // (1, 2, 4, 1, 2)[n % 5] for n in range(10)}
+    pictures |= {"X": xray(98), "Y": xray(99) // 4}  # 12 bits: 5 of 12 only
+    _, scales = scaled(pictures)
+    assert scales.rule == "12 bits, as all 12 pictures use"
+
+
 def test_one_picture_of_more_bits_does_not_darken_the_rest():
     pictures = {f"P{n}": xray(n) for n in range(12)} | {"X": xray(99) * np.uint16(2)}
     _, scales = scaled(pictures)
