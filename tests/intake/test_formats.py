@@ -1,71 +1,126 @@
-"""One file to pixels: every format becomes 8-bit grey, and what cannot is named."""
+"""One file to pixels: what is noted, what becomes grey, and how errors read."""
+
+import warnings
 
 import cv2
 import numpy as np
 import pytest
-from made_trees import GREY, finding, save
+from made_files import DEEP, FLAT, SMOOTH, exif, pillow, png, tiff
+from made_trees import GREY, save
 
-from unet_lib import datasets
-from unet_lib.intake import formats, masks, prepare
+from unet_lib.intake import formats, raster
 
-COLOUR = np.stack([GREY, np.roll(GREY, 3, 0), np.roll(GREY, 3, 1)], -1)  # blue, green, red
-LUMINANCE = COLOUR @ [0.114, 0.587, 0.299]
-ALPHA = np.arange(480, dtype=np.uint16).reshape(20, 24, 1)
+COLOUR = FLAT[..., :3]
+LUMINANCE = COLOUR @ [0.299, 0.587, 0.114]
+OPACITY = FLAT[..., 3] / 255
 
 
 @pytest.mark.parametrize(
-    "pixels, expected, fault",
+    "data, expected, faults",
     [
-        (GREY, GREY, None),
-        (GREY * np.uint16(257), GREY, "16-bit image"),
-        (GREY.astype(np.uint16) * 16, GREY * (16 / 4095 * 255), "16-bit image"),
-        (GREY.astype(np.uint16), GREY, "16-bit image"),
-        (np.repeat(GREY[..., None], 3, -1), GREY, None),
-        (COLOUR, LUMINANCE, "colour image"),
-        (np.dstack([COLOUR, ALPHA.astype(np.uint8)]), LUMINANCE, "colour image"),
-        (COLOUR * np.uint16(257), LUMINANCE, "16-bit image"),
-        (np.dstack([COLOUR * np.uint16(257), ALPHA * 130]), LUMINANCE, "colour image"),
-        (np.repeat(GREY[..., None], 4, -1), GREY, None),
+        (png(FLAT[..., 0], 0), FLAT[..., 0], set()),
+        (png(DEEP[..., 0], 0, 16), DEEP[..., 0], set()),
+        (png(np.dstack([FLAT[..., 0]] * 3), 2), FLAT[..., 0], set()),
+        (png(COLOUR, 2), LUMINANCE, {"colour image"}),
+        (png(DEEP[..., :3], 2, 16), DEEP[..., :3] @ [0.299, 0.587, 0.114], {"colour image"}),
+        (png(FLAT, 6), LUMINANCE * OPACITY, {"colour image", "transparent picture"}),
+        (png(np.dstack([COLOUR, FLAT[..., 3] | 255]), 6), LUMINANCE, {"colour image"}),
+        (png(FLAT[..., :2], 4), FLAT[..., 0] * (FLAT[..., 1] / 255), {"transparent picture"}),
+        (png(DEEP[..., :2], 4, 16), DEEP[..., 0] * (DEEP[..., 1] / 65535), {"transparent picture"}),
+        (tiff(FLAT), LUMINANCE * OPACITY, {"colour image", "transparent picture"}),
+        (pillow(FLAT, "WEBP", lossless=True, exact=True), LUMINANCE * OPACITY,
+         {"colour image", "transparent picture"}),
     ],
-    ids="grey8 grey16 grey12 grey8in16 rgb rgb-colour rgba rgb16 rgba16 rgba-grey".split(),
-)
-def test_every_pixel_format_becomes_8_bit_grey(pixels, expected, fault, source, target):
-    path = save(source / "train_images/P_00_0/images/P_00_0.png", pixels)
-    manifest = prepare.restructure(source, target)
-    written = cv2.imread(str(target / "train/images/P_00_0.png"), cv2.IMREAD_UNCHANGED)
-    assert written.dtype == np.uint8 and written.shape == (20, 24)
-    # A brightest pixel below 4095 or 65535 stretches the grey values by less than a hundredth.
-    np.testing.assert_allclose(written, expected, atol=3 if "16" in str(fault) else 1)
-    np.testing.assert_array_equal(formats.read(path, formats.judge_image)[0], written)
-    noted = {f["fault"] for f in manifest["findings"] if f["count"]}
-    assert fault in noted if fault else not noted
+    ids="grey8 grey16 grey-rgb rgb rgb16 rgba opaque ga ga16 tiff-rgba webp-rgba".split(),
+)  # fmt: skip
+def test_every_picture_becomes_grey_of_its_depth(data, expected, faults):
+    decoded = formats.decode(data)
+    grey = formats.to_grey(decoded)
+    assert grey.ndim == 2 and grey.dtype == decoded.pixels.dtype
+    np.testing.assert_allclose(grey, expected, atol=1 if grey.dtype == np.uint8 else 2)
+    assert set(decoded.notes) == faults and not decoded.settled
 
 
-def test_the_real_depth_of_16_bits_is_told(source, target):
-    shades = (np.arange(480).reshape(20, 24) * 4095 // 479).astype(np.uint16)
-    save(source / "train_images/P_00_0/images/P_00_0.png", shades)
-    found = finding(prepare.restructure(source, target), "16-bit image")
-    assert found["examples"] == ["train_images/P_00_0/images/P_00_0.png (12 bits used)"]
-    image = datasets.read_image(target / "train/images/P_00_0.png")
-    assert image.min() == 0 and image.max() == 255 and abs(int(image[10, 0]) - 127.8) < 1
+def test_a_hidden_colour_is_not_read():
+    """Grey where it is seen; what lies under the transparent pixels plays no part."""
+    alpha = np.where(np.arange(28) < 7, 0, 255) * np.ones((20, 1), int)
+    seen = np.dstack([np.full((20, 28), 200)] * 3 + [alpha])
+    decoys = [(0, 0, 0), (255, 255, 255), (255, 0, 0)]
+    for decoy in decoys:
+        seen[alpha == 0, :3] = decoy
+        decoded = formats.decode(png(seen, 6))
+        assert decoded.notes == {"transparent picture": " (25.0% of its pixels)"}
+        np.testing.assert_array_equal(formats.to_grey(decoded), np.where(alpha, 200, 0))
 
 
-def test_a_large_image_is_read(tmp_path):
-    large = np.tile(np.arange(4000, dtype=np.uint16) % 251, (4000, 1)).astype(np.uint8)
-    path = save(tmp_path / "large.png", large)
-    np.testing.assert_array_equal(formats.read(path, formats.judge_image)[0], large)
+def test_a_picture_without_a_visible_pixel_is_black():
+    decoded = formats.decode(png(np.dstack([COLOUR, FLAT[..., 3] * 0]), 6))
+    assert decoded.notes == {"transparent picture": " (100.0% of its pixels)"}
+    assert not formats.to_grey(decoded).any()
+
+
+def test_a_mask_keeps_its_colours_and_its_alpha():
+    decoded = formats.decode_mask(png(FLAT, 6, extra=[(b"eXIf", exif(3))]))
+    np.testing.assert_array_equal(decoded.pixels, COLOUR[::-1, ::-1])
+    np.testing.assert_array_equal(decoded.alpha, FLAT[::-1, ::-1, 3])
+    assert decoded.notes == {"turned by its orientation flag": " (flag 3)"}
+
+
+def test_nothing_is_said_but_the_error(recwarn, capfd):
+    """Decoders warn, log and print; none of it is for a user."""
+    cut = tiff(DEEP[..., :3])
+    packed = cv2.imencode(".tiff", DEEP[..., :3])[1].tobytes()
+    middle = bytearray(packed)
+    middle[len(packed) // 3 :: 7] = bytes(len(middle[len(packed) // 3 :: 7]))
+    bad_exif = pillow(SMOOTH, "JPEG", exif=b"Exif\0\0" + exif(3)[:-8])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for data in (cut[:-40], bytes(middle), bad_exif, bad_exif[:300]):
+            try:
+                formats.decode(data)
+            except ValueError as error:
+                assert "copy it again from its origin" in str(error) or "save it" in str(error)
+    assert not recwarn.list
+    assert capfd.readouterr().err == ""
+
+
+def test_a_large_picture_is_no_bomb(recwarn):
+    large = np.zeros((10_000, 9_500), np.uint8)  # more than Pillow warns of
+    for kind in ("PNG", "JPEG"):
+        assert formats.decode(cv2.imencode("." + kind.lower(), large)[1].tobytes()).kind == kind
+    assert not recwarn.list
+
+
+def test_what_a_decoder_raises_never_gets_out(monkeypatch):
+    for wrong in (KeyError("Doe^Jane"), RuntimeError("x"), OSError("image file is truncated")):
+
+        def fail(data, wrong=wrong):
+            raise wrong
+
+        monkeypatch.setitem(formats._READERS, "PNG", fail)
+        state = "truncated" if isinstance(wrong, OSError) else "damaged"
+        with pytest.raises(ValueError, match=f"^{state} PNG file; copy it again from its origin$"):
+            formats.decode(png(GREY, 0))
+    monkeypatch.setitem(formats._READERS, "PNG", lambda data: bytearray(1 << 60))
+    with pytest.raises(ValueError, match="PNG file too large for the memory; make it smaller"):
+        formats.decode(png(GREY, 0))
 
 
 @pytest.mark.parametrize(
     "data, reason",
-    [(b"", "empty file of 0 bytes"), (b"GIF89a", "not a PNG file"), (-40, "truncated PNG file"),
-     ("flip", "damaged PNG file")],
+    [(b"", "empty file of 0 bytes"), (b"GIF89a", "GIF picture: not read"), (-40, "truncated PNG"),
+     (b"words", "no picture: text")],
 )  # fmt: skip
 def test_an_unreadable_file_is_named_with_the_reason(data, reason, tmp_path):
     path = save(tmp_path / "Röntgen.png", GREY)
-    whole = path.read_bytes()
-    flipped = whole[:200] + bytes([whole[200] ^ 255]) + whole[201:]
-    path.write_bytes(whole[:data] if isinstance(data, int) else flipped if data == "flip" else data)
-    for judge in (formats.judge_image, masks.judge_mask):
-        with pytest.raises(ValueError, match=f"Röntgen.png cannot be read: {reason}"):
-            formats.read(path, judge)
+    path.write_bytes(path.read_bytes()[:data] if isinstance(data, int) else data)
+    with pytest.raises(ValueError, match=f"Röntgen.png cannot be read: {reason}") as caught:
+        formats.read_picture(path)
+    assert isinstance(caught.value, formats.NoPicture) == (data == b"words")
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        formats.read_picture(path)
+
+
+def test_the_limit_is_the_documented_one():
+    assert formats.MAX_PIXELS == raster.MAX_PIXELS == 250_000_000

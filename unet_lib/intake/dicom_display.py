@@ -111,7 +111,7 @@ def _window(dataset, values: np.ndarray) -> tuple[np.ndarray, str]:
     plain.PhotometricInterpretation, plain.BitsStored = "MONOCHROME2", 8
     plain.PixelRepresentation = 0
     for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction"):
-        if dataset.get(keyword):
+        if keyword in dataset:
             plain[keyword] = dataset[keyword]
     center, width = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
     view = f"window {center[0]:g}/{width[0]:g} (center/width)"

@@ -1,9 +1,11 @@
 """16-bit pictures -> 8 bits, by one scale for the whole set: grey values stay comparable."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
+import cv2
 import numpy as np
 
 FEW_LEVELS = 32
@@ -108,12 +110,11 @@ def choose(depths: dict[str, Depth | None], intensity: str = "auto") -> Scales:
         rule = f"each by its own range, as no depth is common to most of the {len(deep)} pictures"
         return Scales({name: (d.low, d.high) for name, d in deep.items()}, rule)
     common = 0, 2**bits - 1
-    rule = f"{bits} bits, as {_most(sharing, len(deep))} use"
-    members = [depth for depth in deep.values() if depth.bits <= bits]
-    if offset := _shared_span(members, 2**bits):
+    rule = f"{bits} bits, as {_most(sharing, len(deep))}"
+    if offset := _shared_span(deep.values(), bits):
         common = offset
         sharing = sum(_fits(depth, common) for depth in deep.values())
-        rule = f"{common[0]} to {common[1]}, as {_most(sharing, len(deep))} use no more of {bits} bits"
+        rule = f"{common[0]} to {common[1]} of {bits} bits, as {_most(sharing, len(deep))}"
     return _by(deep, common, rule)
 
 
@@ -125,27 +126,31 @@ def _by(deep: dict[str, Depth], common: tuple[int, int], rule: str) -> Scales:
 
 
 def _common_bits(bits: list[int]) -> tuple[int, int]:
-    """Return the depth that most pictures share, and how many pictures fit in it.
+    """Return the depth that pictures share, and how many pictures do.
 
     The most frequent depth, and the next ones above it as long as each is found in a tenth of the
-    pictures, two at least: dark pictures of a 12-bit detector need 11 bits only.
+    pictures, two at least: dark pictures of a 12-bit detector need 11 bits only. Those of the
+    depths next below share it too.
     """
     counts = {depth: bits.count(depth) for depth in sorted(set(bits), reverse=True)}
-    common = max(counts, key=counts.get)
+    common = lowest = max(counts, key=counts.get)
     while counts.get(common + 1, 0) >= max(2, len(bits) / 10):
         common += 1
-    return common, sum(depth <= common for depth in bits)
+    while lowest - 1 in counts:
+        lowest -= 1
+    return common, sum(lowest <= depth <= common for depth in bits)
 
 
-def _shared_span(members: list[Depth], most: int) -> tuple[int, int] | None:
-    """Return the range in which most pictures lie if that is less than a quarter of 0 to `most`."""
+def _shared_span(depths: Iterable[Depth], bits: int) -> tuple[int, int] | None:
+    """Return the range in which most pictures lie if that is less than a quarter of `bits`."""
+    members = [depth for depth in depths if depth.bits <= bits]
     low, high = median(d.low for d in members), median(d.high for d in members)
     width = high - low
     near = [d for d in members if d.low >= low - width and d.high <= high + width]
     if width == 0 or not near:
         return None
     span = min(d.low for d in near), max(d.high for d in near)
-    return span if span[1] - span[0] < most / 4 else None
+    return span if span[1] - span[0] < 2**bits / 4 else None
 
 
 def _fits(depth: Depth, common: tuple[int, int]) -> bool:
@@ -163,8 +168,8 @@ def _span(depth: Depth) -> str:
 
 def _most(sharing: int, total: int) -> str:
     if total == 1:
-        return "the one 16-bit picture"
-    return f"all {total} pictures" if sharing == total else f"most of the {total} pictures"
+        return "the one 16-bit picture uses"
+    return f"all {total} pictures use" if sharing == total else f"most of the {total} pictures use"
 
 
 def to_8_bit(grey: np.ndarray, low: int, high: int) -> np.ndarray:
@@ -175,5 +180,6 @@ def to_8_bit(grey: np.ndarray, low: int, high: int) -> np.ndarray:
 
 def uses_few_levels(grey: np.ndarray) -> int | None:
     """Return how many grey levels a (H, W) uint8 picture uses if they are fewer than 32."""
-    levels = np.count_nonzero(np.bincount(grey.ravel(), minlength=256))
-    return int(levels) if levels < FEW_LEVELS else None
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])  # faster than NumPy
+    levels = int(np.count_nonzero(counts))
+    return levels if levels < FEW_LEVELS else None

@@ -59,7 +59,7 @@ def damaged(kind: str, state: str = "damaged") -> Refused:
 def check_size(kind: str, width: int, height: int) -> None:
     """Raise Refused if a header claims no pixel, or more than `MAX_PIXELS`."""
     if width < 1 or height < 1:
-        raise Refused(f"damaged {kind} file: its header claims {width} x {height} pixels")
+        raise damaged(kind, f"damaged (a header that claims {width} x {height} pixels)")
     if width * height > MAX_PIXELS:
         raise Refused(
             f"{kind} file that claims {width} x {height} pixels; at most {MAX_PIXELS:,} are read: "
