@@ -21,6 +21,7 @@ FAULTS: dict[str, Fault] = {
     "image and mask of different size": Fault(
         "excluded", "a mask has its image's proportions within 1 %; draw or export it again"),
     "image without mask": Fault("excluded", "add the mask, or predict it: unet_lib predict"),
+    "no annotation": Fault("excluded", "annotate it, or leave it out by a list"),
     "mask without image": Fault("excluded", "add the image, or name both alike"),
     "only one lung's mask": Fault("excluded", "add the mask of the other lung"),
     "mask is a grey picture": Fault("excluded", "is this the image itself? Name the right file"),
@@ -47,6 +48,8 @@ FAULTS: dict[str, Fault] = {
     "mask of another size": Fault("resized to its image, nearest pixel", _LOOK),
     "annotation ignored": Fault("ignored", "draw it as a polygon, rectangle, circle or mask"),
     "crowd annotation ignored": Fault("ignored", "annotate what it stands for one by one"),
+    "annotation clipped": Fault("cut off at the picture's edge", _LOOK),
+    "annotation without picture size": Fault("used", "is it drawn on this very picture?"),
     "ring inside a ring": Fault("filled", "holes need RLE or a mask"),
     "annotation names another picture": Fault("used, by its own name", _LOOK),
     "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
