@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from unet_lib import bootstrap, parameters, plotting, workspace
-from unet_lib.intake import masks, prepare, reading, sources
+from unet_lib.intake import masks, prepare, sources
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
 
@@ -141,13 +141,8 @@ def contact_sheet(tree: Tree, audited: Audited):
     """Return a figure of up to 12 images, evenly drawn from the pairs, with outlined masks."""
     step = max(1, len(audited.pairs) // _SHEET)
     names = audited.pairs[::step][:_SHEET]
-    images, outlines = [], []
-    for name in names:
-        grey, _ = reading.read_image(tree.images[name])
-        reach = audited.scales.ranges.get(name)
-        images.append(reading.finish_image(grey, reach=reach, turned=name in audited.turned))
-        found = reading.read_masks(tree.masks[name], tree.images[name], grey.shape)
-        outlines.append(reading.finish_mask(found, audited.meaning, grey.shape))
+    images = [prepare.read_image(tree, audited, name) for name in names]
+    outlines = [prepare.read_mask(tree, audited, name) for name in names]
     return plotting.contact_sheet(images, outlines, names)
 
 

@@ -5,6 +5,7 @@ all of them, and only then is it known which pairs can be used.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -68,8 +69,8 @@ def audit(
             tree.note(fault, path, detail)
     looks = {name: look for name, look in looks.items() if look.usable}
     counts = {
-        _called(tree, name, number): count
-        for name, look in looks.items() for number, count in enumerate(look.counts)
+        _called(tree, name, path, label): count
+        for name, look in looks.items() for (path, label), count in look.counts.items()
     }
     meaning = masks.decide(counts, mask_values)
     for fault, file, detail in meaning.notes:
@@ -87,12 +88,9 @@ def audit(
     return Audited(looks, usable, meaning, scales, turned)
 
 
-def _called(tree: Tree, name: str, number: int) -> str:
-    """Return what a mask is called in findings: its path; of an annotation the image as well."""
-    paths = tree.masks[name]
-    path = paths[min(number, len(paths) - 1)]
-    shown = tree.name(path)
-    return f"{shown} ({name})" if path.suffix.lower() == ".json" else shown
+def _called(tree: Tree, name: str, path: Path, label: str) -> str:
+    """Return what a mask is called in findings: its path; of an annotation also image and label."""
+    return f"{tree.name(path)} ({name}, {label})" if label else tree.name(path)
 
 
 def _drop_without_meaning(
@@ -102,11 +100,11 @@ def _drop_without_meaning(
     for name, look in list(looks.items()):
         if name in tree.test:
             continue
-        kinds = {masks.covers(counts, meaning) for counts in look.counts}
+        kinds = {masks.covers(counts, meaning) for counts in look.counts.values()}
         kind = "full" if "full" in kinds else "empty" if kinds == {"empty"} else ""
         if not kind:
             continue
-        faint = any(counts.faint for counts in look.counts)
+        faint = any(counts.faint for counts in look.counts.values())
         detail = ": what is not 0 is scattered and faint" if faint and kind == "empty" else ""
         kept = kind == "empty" and keep_empty
         tree.note("empty mask, kept" if kept else f"{kind} mask", tree.masks[name][0], detail)
@@ -144,9 +142,9 @@ def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
     for prefix, names in splits.shared_prefixes(n for n in looks if n not in tree.test).items():
         small = np.stack([looks[name].small for name in names])
         for start in range(0, len(names), 1000):
-            alike = small[start : start + 1000] @ small.T >= _COPY
-            for row, column in zip(*np.nonzero(np.triu(alike, start + 1)), strict=True):
-                pair = f"{names[start + row]} and {names[column]}"
+            alike = np.triu(small[start : start + 1000] @ small.T >= _COPY, start + 1)
+            for row in np.flatnonzero(alike.any(1)):  # once a picture, however many are alike
+                pair = f"{names[start + row]} and {names[alike[row].argmax()]}"
                 tree.note("near copies that share a prefix", pair, f" (prefix {prefix})")
 
 

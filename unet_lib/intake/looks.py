@@ -10,12 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unet_lib.intake import intensity, masks, reading
+from unet_lib.intake import intensity, reading
 from unet_lib.intake.formats import Raster
 from unet_lib.intake.intensity import Depth
-from unet_lib.intake.masks import Meaning
 from unet_lib.intake.tree import Tree
-from unet_lib.intake.values import Counts, Values, count
+from unet_lib.intake.values import Counts, Values, count, tally
 
 Progress = Callable[[int, int], None]
 
@@ -29,25 +28,28 @@ class Look:
 
     Attributes:
         shape: height and width of the image in px, with square pixels.
+        stored: the same as the file has it.
         kind: format of the image file.
         digest: hash of the pixels.
         settled: whether the file says by itself what black and white are (DICOM).
         depth: spread of a 16-bit image's values.
         levels: distinct grey levels that an 8-bit image uses.
-        counts: what each of its masks holds.
+        counts: what each of its masks holds, by file and, of an annotation, label.
         contrast: by how many standard deviations the foreground is darker than what surrounds it.
         small: (256,) float32, the picture at 16 x 16 px with mean 0 and norm 1.
         plain: files that can be copied as they are.
         notes: faults as (fault, file, detail).
+        usable: whether none of them forbids it to be used.
     """
 
     shape: tuple[int, int] = (0, 0)
+    stored: tuple[int, int] = (0, 0)
     kind: str = ""
     digest: str = ""
     settled: bool = False
     depth: Depth | None = None
     levels: int = 256
-    counts: list[Counts] = field(default_factory=list)
+    counts: dict[tuple[Path, str], Counts] = field(default_factory=dict)
     contrast: float | None = None
     small: np.ndarray | None = None
     plain: set[Path] = field(default_factory=set)
@@ -83,23 +85,24 @@ def _look(tree: Tree, name: str) -> Look:
     try:
         grey, raster = reading.read_image(image)
         _measure(look, grey, raster, image)
+        inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
         for path in () if testing else tree.masks[name]:
-            _look_at_mask(look, path, image, grey)
+            inside |= _look_at_mask(look, path, image)
+        look.contrast = _contrast(grey, inside)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         look.notes.append(("unreadable file", path, f": {why}"))
         look.usable = False
-    if look.usable and not testing and not look.counts:
-        look.notes.append(("image without mask", image, ": nothing is annotated"))
-        look.usable = False
+    look.usable &= testing or bool(look.counts)
     return look
 
 
 def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
-    look.shape, look.kind, look.settled = grey.shape, raster.kind, raster.settled
+    look.shape, look.stored = grey.shape, raster.pixels.shape[:2]
+    look.kind, look.settled = raster.kind, raster.settled
     look.digest = hash_pixels(grey)
     look.depth = intensity.measure(grey)
-    look.levels = np.count_nonzero(np.bincount(grey.ravel())) if grey.dtype == np.uint8 else 256
+    look.levels = np.count_nonzero(tally(grey, 256)) if grey.dtype == np.uint8 else 256
     small = cv2.resize(grey, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
     small = small.ravel() - small.mean(dtype=np.float32)
     look.small = small / max(float(np.linalg.norm(small)), 1e-6)
@@ -108,38 +111,45 @@ def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
         look.plain.add(path)
 
 
-def _look_at_mask(look: Look, path: Path, image: Path, grey: np.ndarray) -> None:
-    found = reading.read_masks([path], image, grey.shape)
+def _look_at_mask(look: Look, path: Path, image: Path) -> np.ndarray:
+    """Count the values of a mask file; return its sketch."""
+    found, notes = reading.read_mask(path, image, look.stored)
+    look.notes += [(fault, path, detail) for fault, detail in notes.items()]
+    inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
     for each in found:
-        if not reading.same_proportions(each.codes.shape, grey.shape):
-            sizes = " (image {} x {}, mask {} x {})".format(*grey.shape, *each.codes.shape)
+        size = each.codes.shape
+        if size != look.stored and not reading.same_proportions(size, look.shape):
+            sizes = " (image {} x {}, mask {} x {})".format(*look.shape, *size)
             look.notes.append(("image and mask of different size", path, sizes))
             look.usable = False
-            return
-        if each.codes.shape != grey.shape:
-            sizes = " ({} x {} to {} x {})".format(*each.codes.shape, *grey.shape)
+            break
+        if size not in (look.shape, look.stored):
+            sizes = " ({} x {} to {} x {})".format(*size, *look.shape)
             look.notes.append(("mask of another size", path, sizes))
         counted = count(each)
-        look.counts.append(counted)
+        look.counts[path, str(each.keys[-1]) if each.form == "label" else ""] = counted
         if counted.broad:
             detail = f" ({counted.soft} px hold no label)"
             look.notes.append(("mask is a grey picture", path, detail))
             look.usable = False
-        same = each.codes.shape == grey.shape and each.keys in ((0, 255), (0,)) and not each.form
-        if same and _is_grey_png(path):
+        same = size == look.shape and each.keys in ((0, 255), (0,)) and not each.form
+        if same and not notes and _is_grey_png(path):
             look.plain.add(path)
-    look.contrast = _contrast(grey, found, look.counts[-len(found) :] if found else [])
+        inside |= _sketch(each, counted)
+    return inside
 
 
-def _contrast(grey: np.ndarray, found: list[Values], counts: list[Counts]) -> float | None:
+def _sketch(each: Values, counted: Counts) -> np.ndarray:
+    """Return the (128, 128) uint8 mask in {0, 1} of all that is not the border's main label."""
+    places, labels, _ = each.labels
+    border = labels.index(max(counted.border, key=counted.border.get))
+    return (places != border).astype(np.uint8)[reading.fit(each.codes, (_SKETCH, _SKETCH))]
+
+
+def _contrast(grey: np.ndarray, inside: np.ndarray) -> float | None:
     """Return by how many standard deviations the foreground is darker than a ring around it."""
-    small = cv2.resize(grey, (_SKETCH, _SKETCH), interpolation=cv2.INTER_AREA).astype(np.float32)
-    inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
-    for each, counted in zip(found, counts, strict=True):
-        border = max(counted.border, key=counted.border.get)
-        part = masks.apply(each, Meaning(frozenset(counted.pixels) - {border}, {}, (), ()))
-        inside |= reading.fit(part, (_SKETCH, _SKETCH))
     ring = cv2.dilate(inside, np.ones((7, 7), np.uint8)) - inside
+    small = cv2.resize(grey, inside.shape, interpolation=cv2.INTER_AREA).astype(np.float32)
     if not inside.any() or not ring.any() or small.std() == 0:
         return None
     return float((small[ring > 0].mean() - small[inside > 0].mean()) / small.std())
@@ -154,4 +164,6 @@ def _is_grey_png(path: Path) -> bool:
 
 def hash_pixels(pixels: np.ndarray) -> str:
     """Hash size and pixels, so that a copy saved in another way is still found."""
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    total = hashlib.sha256(str(pixels.shape).encode())
+    total.update(np.ascontiguousarray(pixels).data)
+    return total.hexdigest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unet_lib.intake.values import TRANSPARENT, Counts, Key, Values, find_labels
+from unet_lib.intake.values import TRANSPARENT, Counts, Key, Values
 
 _STRAY = 0.001  # share of the foreground below which a value in few files is a mistake
 _FEW = 0.05  # share of the files that are few
@@ -111,7 +111,7 @@ def parse(mask_values: str, known: list[Key]) -> list[Key]:
 
 def apply(values: Values, meaning: Meaning) -> np.ndarray:
     """Return the (H, W) uint8 mask in {0, 1} that a file's values stand for."""
-    places, labels, _ = find_labels(values)
+    places, labels, _ = values.labels
     inside = [meaning.same.get(label, label) in meaning.foreground for label in labels]
     return np.array(inside, np.uint8)[places][values.codes]
 
@@ -234,9 +234,10 @@ def _describe(file: str, count: Counts, same: dict, strays: frozenset) -> list[t
     held = _held(count, same)
     labels = sorted(map(str, held - strays - {0}))
     notes = []
-    if count.form in ("colour", "alpha", "label"):
-        fault = {"colour": "coloured mask", "alpha": "mask in the alpha channel",
-                 "label": "mask drawn from an annotation"}[count.form]
+    if count.form == "label":
+        notes.append(("mask drawn from an annotation", file, ""))  # its label is in the name
+    elif count.form in ("colour", "alpha"):
+        fault = {"colour": "coloured mask", "alpha": "mask in the alpha channel"}[count.form]
         notes.append((fault, file, f" ({', '.join(labels)})" if labels else ""))
     elif held == {0, 1}:
         notes.append(("mask of 0 and 1", file, ""))

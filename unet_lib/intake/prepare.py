@@ -6,6 +6,7 @@ place and renamed at the end, and its `manifest.json` is written last.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -139,7 +140,7 @@ def restructure(
         return manifest | {"written": False}
     _check_apart(source, target)
     tree = trees.find_tree(source, follow_links=wish.follow_links)
-    wanted["source_sha256"] = _digest(tree.root, tree.files(), tree.layout, tree.notes)
+    wanted["source_sha256"] = _source_digest(tree)
     if manifest := _unchanged(target, wanted):
         return manifest | {"written": False}
     audited = _audit(tree, wish, progress)
@@ -179,13 +180,25 @@ def _check_apart(source: Path, target: Path) -> None:
 
 def _digest(root: Path, files: Iterable[Path], *more: object) -> str:
     """Hash names and bytes of `files`, whatever their order, and `more`."""
-    total = hashlib.sha256(json.dumps(more).encode())
+    total = hashlib.sha256(json.dumps(more, sort_keys=True).encode())
     for path in sorted(files):
         with contextlib.suppress(OSError), path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
             name = Path(os.path.relpath(path, root)).as_posix()
             total.update(f"{name} {content}\n".encode())
     return total.hexdigest()
+
+
+def _source_digest(tree: Tree) -> str:
+    """Hash all that a source says: its files, and what belongs to what."""
+    named = [
+        {name: tree.name(path) for name, path in tree.images.items()},
+        {name: [tree.name(path) for path in paths] for name, paths in tree.masks.items()},
+        {name: tree.name(path) for name, path in tree.test.items()},
+    ]
+    return _digest(
+        tree.root, tree.files(), tree.layout, tree.notes, sorted(tree.validation), tree.group, named
+    )
 
 
 def _unchanged(target: Path, wanted: dict) -> dict | None:
@@ -239,7 +252,7 @@ def _no_pair(tree: Tree, source: Path) -> str:
 def _groups(tree: Tree, pairs: list[str], group_by: str) -> dict[str, str]:
     """Return which ids stay together: as the source's list says, else by `group_by`."""
     if not group_by:
-        return {name: group for name, group in tree.group.items() if name in pairs}
+        return {name: tree.group[name] for name in pairs if name in tree.group}
     groups, alone = splits.group_of(pairs, group_by)
     for name in alone:
         tree.note("id without group", name)
@@ -275,6 +288,20 @@ def _build(tree: Tree, audited: Audited, manifest: dict, partial: Path) -> None:
     (partial / "manifest.json").write_text(text, "utf-8")
 
 
+def read_image(tree: Tree, audited: Audited, name: str) -> np.ndarray:
+    """Return an image as the data set would hold it: (H, W) uint8."""
+    grey, _ = reading.read_image(tree.test[name] if name in tree.test else tree.images[name])
+    reach = audited.scales.ranges.get(name)
+    return reading.finish_image(grey, reach=reach, turned=name in audited.turned)
+
+
+def read_mask(tree: Tree, audited: Audited, name: str) -> np.ndarray:
+    """Return the mask of a pair as the data set would hold it: (H, W) uint8 in {0, 1}."""
+    look, image = audited.looks[name], tree.images[name]
+    read = (reading.read_mask(path, image, look.stored)[0] for path in tree.masks[name])
+    return reading.finish_mask(itertools.chain(*read), audited.meaning, look.shape)
+
+
 def _put(tree: Tree, audited: Audited, name: str, partial: Path) -> dict:
     """Write one image and its mask; return what the manifest says of them."""
     look, testing = audited.looks[name], name in tree.test
@@ -284,9 +311,7 @@ def _put(tree: Tree, audited: Audited, name: str, partial: Path) -> dict:
     if origin in look.plain and name not in audited.turned:
         copy.write_bytes(origin.read_bytes())
     else:
-        grey, _ = reading.read_image(origin)
-        reach = audited.scales.ranges.get(name)
-        image = reading.finish_image(grey, reach=reach, turned=name in audited.turned)
+        image = read_image(tree, audited, name)
         copy.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         digest = hash_pixels(image)
     kind = re.search(r"_([01])$", name)
@@ -301,10 +326,9 @@ def _put(tree: Tree, audited: Audited, name: str, partial: Path) -> dict:
 
 def _put_mask(tree: Tree, audited: Audited, name: str, partial: Path) -> str:
     """Write the mask of a pair and return its hash."""
-    paths, shape = tree.masks[name], audited.looks[name].shape
+    paths = tree.masks[name]
     copy = partial / "train/masks" / f"{name}.png"
-    found = reading.read_masks(paths, tree.images[name], shape)
-    mask = reading.finish_mask(found, audited.meaning, shape)
+    mask = read_mask(tree, audited, name)
     plain = len(paths) == 1 and paths[0] in audited.looks[name].plain
     if plain and audited.meaning.foreground == {255}:
         copy.write_bytes(paths[0].read_bytes())

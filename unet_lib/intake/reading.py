@@ -29,26 +29,29 @@ def read_image(path: Path) -> tuple[np.ndarray, Raster]:
     return grey, raster
 
 
-def read_masks(paths: Iterable[Path], image: Path, shape: tuple[int, int]) -> list[Values]:
-    """Return the values of all masks of one image; an annotation gives one for each of its labels.
+def read_mask(
+    path: Path, image: Path, shape: tuple[int, int]
+) -> tuple[list[Values], dict[str, str]]:
+    """Return the values of a mask file, and its faults with a detail each.
+
+    An annotation gives values for each of its labels.
 
     Args:
-        paths: mask files, or JSON files of LabelMe or COCO.
-        image: the image that they belong to; an annotation names it.
-        shape: height and width of the image in px.
+        path: a mask file, or a JSON file of LabelMe or COCO.
+        image: the image that it belongs to; an annotation names it.
+        shape: height and width of the image in px as it is stored.
 
     Raises:
-        OSError: a file cannot be opened.
+        OSError: the file cannot be opened.
         ValueError: it holds no mask that can be used.
     """
-    found = []
-    for path in paths:
-        if path.suffix.lower() == ".json":
-            planes = annotations.read(path, image.name, shape=shape).masks
-            found += [values.from_plane(plane, name) for name, plane in planes.items()]
-        else:
-            found.append(values.read_values(formats.decode_mask(path.read_bytes())))
-    return found
+    if path.suffix.lower() == ".json":
+        planes = annotations.read(path, image.name, shape=shape)
+        notes = {fault: f" ({image.name}){detail}" for fault, detail in planes.notes.items()}
+        return [values.from_plane(plane, name) for name, plane in planes.masks.items()], notes
+    raster = formats.decode_mask(path.read_bytes())
+    notes = {k: text for k, text in raster.notes.items() if k != "non-square pixels"}
+    return [values.read_values(raster)], notes  # a mask lies on the pixels of its image
 
 
 def finish_image(
@@ -69,7 +72,7 @@ def finish_mask(found: Iterable[Values], meaning: Meaning, shape: tuple[int, int
     """Return the (H, W) uint8 mask in {0, 1}: what any of the masks of an image calls foreground.
 
     Args:
-        found: from `read_masks`; a mask of another size is resized by nearest neighbour.
+        found: of all `read_mask`; a mask of another size is resized by nearest neighbour.
         meaning: what the values mean in this set.
         shape: height and width of the image in px.
     """

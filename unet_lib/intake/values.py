@@ -6,6 +6,7 @@ say nothing of their own and belong to the nearest label.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ class Values:
     """One mask, each pixel an index into `keys`.
 
     Attributes:
-        codes: (H, W) uint16.
+        codes: (H, W) uint8 or uint16.
         keys: what each index means.
         form: "" for grey values, "colour", "alpha" (the mask was the alpha channel), "transparent"
             (colours and alpha both vary), or "label" (drawn from an annotation).
@@ -42,6 +43,23 @@ class Values:
     keys: tuple[Key, ...]
     form: str = ""
     coarse: bool = False
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """Number of pixels of each key, (len(keys),) int64."""
+        return tally(self.codes, len(self.keys))
+
+    @cached_property
+    def solid(self) -> np.ndarray:
+        """Number of pixels of each key that lie amid their like, (len(keys),) int64."""
+        box = np.ones((3, 3), np.uint8)
+        alike = cv2.compare(cv2.erode(self.codes, box), cv2.dilate(self.codes, box), cv2.CMP_EQ)
+        return tally(self.codes, len(self.keys), where=alike)
+
+    @cached_property
+    def labels(self) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray]:
+        """What `find_labels` returns."""
+        return find_labels(self)
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,8 @@ def read_values(raster: Raster) -> Values:
         grey = _index(alpha)
         return Values(grey.codes, grey.keys, "alpha")
     seen = _index(pixels)
-    codes = np.where(alpha > np.iinfo(alpha.dtype).max // 2, seen.codes, len(seen.keys))
+    opaque = alpha > np.iinfo(alpha.dtype).max // 2
+    codes = np.where(opaque, seen.codes.astype(np.uint16), np.uint16(len(seen.keys)))
     left, codes = np.unique(codes, return_inverse=True)  # without colours that nobody sees
     keys = (*seen.keys, TRANSPARENT)
     codes = codes.reshape(alpha.shape).astype(np.uint16)
@@ -94,7 +113,24 @@ def from_plane(plane: np.ndarray, name: str) -> Values:
         plane: (H, W) bool, true where the label was drawn.
         name: the label's name.
     """
-    return Values(plane.astype(np.uint16), (0, name), "label")
+    return Values(plane.astype(np.uint8), (0, name), "label")
+
+
+def tally(codes: np.ndarray, length: int, *, where: np.ndarray | None = None) -> np.ndarray:
+    """Count each number below `length`, as `np.bincount` does but for its copy as int64.
+
+    Args:
+        codes: (H, W) uint8 or uint16.
+        length: above the largest of them.
+        where: (H, W) uint8, 0 where a pixel is not counted.
+    """
+    total = np.zeros(length, np.int64)
+    rows = max(1, 2**22 // codes.shape[1])  # the histogram counts in float32
+    for start in range(0, len(codes), rows):
+        part = slice(start, start + rows)
+        inside = None if where is None else where[part]
+        total += cv2.calcHist([codes[part]], [0], inside, [length], [0, length]).ravel().astype(int)
+    return total
 
 
 def find_labels(values: Values) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray]:
@@ -107,8 +143,10 @@ def find_labels(values: Values) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray
         The place of each value's label among the labels, (len(keys),) int; the labels; and which
         values are labels themselves, (len(keys),) bool.
     """
-    points = np.array([_point(key) for key in values.keys], float)
-    drawn, lossy, pixels = _drawn(values, points)
+    if len(values.keys) <= 2:
+        return np.arange(len(values.keys)), values.keys, np.ones(len(values.keys), bool)
+    points, pixels = np.array([_point(key) for key in values.keys], float), values.pixels
+    drawn, lossy = _drawn(values, points)
     near = (_STEP if values.coarse else _NEAR) if lossy else 0
     labels: list[int] = []
     for k in sorted(np.flatnonzero(drawn), key=lambda k: -pixels[k]):
@@ -123,30 +161,32 @@ def find_labels(values: Values) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray
     return places, tuple(names), np.isin(np.arange(len(points)), labels)
 
 
-def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
-    """Return which values fill areas, whether JPEG or resizing made others, and pixels a value."""
-    pixels = np.bincount(values.codes.ravel(), minlength=len(values.keys))
-    if len(points) <= 2 or (points.max(0) - points.min(0)).max() < _WIDE:
-        return np.ones(len(points), bool), False, pixels  # too close for a soft border
-    drawn = _solid(values) >= _SOLID * pixels
-    drawn[pixels.argmax()] = True
+def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return which values fill areas, and whether JPEG or resizing made others."""
+    if (points.max(0) - points.min(0)).max() < _WIDE:
+        return np.ones(len(points), bool), False  # too close for a soft border
+    drawn = values.solid >= _SOLID * values.pixels
+    drawn[values.pixels.argmax()] = True
     lossy = values.coarse or (~drawn).sum() >= _MANY
     if lossy and not values.form:
         drawn[[points[:, 0].argmin(), points[:, 0].argmax()]] = True
-    return drawn, bool(lossy), pixels
+    return drawn, bool(lossy)
 
 
 def count(values: Values) -> Counts:
     """Count a mask's labels; see `Counts`."""
-    places, labels, own = find_labels(values)
-    found = places.astype(np.uint16)[values.codes]
-    edge = np.concatenate([found[0], found[-1], found[1:-1, 0], found[1:-1, -1]])
-    numbers, borders = (np.bincount(x.ravel(), minlength=len(labels)) for x in (found, edge))
-    soft = 0 if own.all() else int((~own)[values.codes].sum())
+    places, labels, own = values.labels
+    codes = values.codes
+    edge = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])[None]
+    numbers, borders = (
+        np.bincount(places, weights=found, minlength=len(labels)).astype(int).tolist()
+        for found in (values.pixels, tally(edge, len(values.keys)))
+    )
+    soft = int(values.pixels[~own].sum())
     return Counts(
-        shape=found.shape,
-        pixels=dict(zip(labels, numbers.tolist(), strict=True)),
-        border=dict(zip(labels, borders.tolist(), strict=True)),
+        shape=codes.shape,
+        pixels=dict(zip(labels, numbers, strict=True)),
+        border=dict(zip(labels, borders, strict=True)),
         soft=soft,
         broad=bool(soft) and _is_broad(values, places, own),
         faint=_is_faint(values),
@@ -161,12 +201,7 @@ def _index(pixels: np.ndarray) -> Values:
     if pixels.dtype == np.uint16 and pixels.ndim == 3:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.ndim == 2:
-        present = np.flatnonzero(np.bincount(pixels.ravel()))
-        if len(present) > 256 and present[-1] > 2**15:  # a soft border of 16 bits
-            return _index((pixels >> 8).astype(np.uint8))
-        table = np.zeros(int(present[-1]) + 1, np.uint16)
-        table[present] = np.arange(len(present))
-        return Values(table[pixels], tuple(present.tolist()))
+        return _index_grey(pixels)
     packed = _pack(pixels)
     colours, codes = np.unique(packed, return_inverse=True)
     if coarse := len(colours) > _COLOURS:
@@ -174,6 +209,18 @@ def _index(pixels: np.ndarray) -> Values:
         colours, codes = np.unique(packed, return_inverse=True)
     codes = codes.reshape(packed.shape).astype(np.uint16)
     return Values(codes, tuple(map(_name, colours)), "colour", coarse)
+
+
+def _index_grey(pixels: np.ndarray) -> Values:
+    """Return the values of (H, W) uint8 or uint16 pixels."""
+    most = np.iinfo(pixels.dtype).max
+    present = np.flatnonzero(tally(pixels, most + 1))
+    if len(present) > 256 and present[-1] > 2**15:  # a soft border of 16 bits
+        return _index((pixels >> 8).astype(np.uint8))
+    table = np.zeros(most + 1, pixels.dtype)
+    table[present] = np.arange(len(present))
+    codes = cv2.LUT(pixels, table) if most == 255 else table[pixels]
+    return Values(codes, tuple(present.tolist()))
 
 
 def _pack(pixels: np.ndarray) -> np.ndarray:
@@ -193,13 +240,6 @@ def _point(key: Key) -> tuple[float, float, float]:
     if key.startswith("#"):
         return tuple(int(key[i : i + 2], 16) for i in (1, 3, 5))
     return (-1000, -1000, -1000)
-
-
-def _solid(values: Values) -> np.ndarray:
-    """Return how many pixels of each value lie amid their like."""
-    box = np.ones((3, 3), np.uint8)
-    amid = values.codes[cv2.erode(values.codes, box) == cv2.dilate(values.codes, box)]
-    return np.bincount(amid, minlength=len(values.keys))
 
 
 def _gap(points: np.ndarray, point: np.ndarray) -> float:
@@ -222,7 +262,7 @@ def _between(labels: np.ndarray, point: np.ndarray, near: float) -> bool:
 def _is_faint(values: Values) -> bool:
     if values.form or values.keys in ((0,), (0, 1)) or max(values.keys) > _FAINT:
         return False
-    drawn = _solid(values) >= _SOLID * np.bincount(values.codes.ravel())
+    drawn = values.solid >= _SOLID * values.pixels
     return not drawn[np.array(values.keys) > 0].any()
 
 
