@@ -16,6 +16,8 @@ LOW = {"workspace"}
 MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "workspace": set(), "bootstrap": LOW, "parameters": LOW,
     "phantom.frame": set(), "phantom.anatomy": {"phantom.frame"}, "phantom.film": set(),
+    "phantom.archive": set(),
+    "phantom.wide": {"phantom.frame", "phantom.anatomy", "phantom.film", "phantom.archive"},
     "intake.formats": LOW, "intake.masks": {"intake.formats"}, "intake.tree": LOW,
     "intake.audit": {"intake.formats", "intake.masks", "intake.tree"}, "intake.splits": set(),
     "intake.sources": {"phantom", "workspace", "intake.tree"},
