@@ -23,7 +23,7 @@ import numpy as np
 
 from unet_lib import phantom, pixels
 
-PHANTOMS = 1600  # number k is drawn from the seeds (DATA_SEED, k)
+PHANTOMS = 2400  # number k is drawn from the seeds (DATA_SEED, k)
 CHECKED = 100  # phantoms that are not trained on, from (DATA_SEED + 1, k)
 DATA_SEED, SEED = 0, 0  # of the phantoms; of weights, order, dropout and augmentation
 SIZE, DRAWN = 128, 192  # px: what the model sees, and what it is shrunk from

@@ -21,6 +21,9 @@ def develop(frame, rng, image: np.ndarray) -> np.ndarray:
     light += np.float32(rng.uniform(0, .03)) * rng.standard_normal(frame.shape, np.float32)
     low, high = rng.uniform(0, .12), rng.uniform(.85, 1)
     light = low + (high - low) * np.clip(light, 0, 1)
+    if rng.random() < .25:  # the same, driven to its limits in each part of the picture
+        cells = int(rng.integers(3, 10))
+        return cv2.createCLAHE(rng.uniform(1, 5), (cells, cells)).apply(np.uint8(255 * light))
     return np.uint8(255 * light)
 
 
