@@ -10,6 +10,7 @@ import pytest
 from unet_lib import phantom
 
 SIZE = 256
+USUAL_AREAS = [2399, 2245, 2422, 2333, 2325, 2423]  # px, of the first phantoms at 96 px
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,61 @@ def test_too_small_is_refused(size):
 
 def test_both_labels_come_up(phantoms):
     assert 6 <= sum(label for _, _, label in phantoms) <= 18
+
+
+# Varieties
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return [phantom.draw(seed, size=128, variety="wide") for seed in range(40)]
+
+
+def test_the_usual_phantoms_are_what_they_were_before_there_were_others():
+    """Anatomy alone: fonts and rounding of grey values differ between versions of OpenCV."""
+    masks = [phantom.draw(seed, size=96)[1] for seed in range(6)]
+    assert [int((mask > 0).sum()) for mask in masks] == USUAL_AREAS
+    assert np.array_equal(phantom.draw(5, size=96, variety="usual")[0], phantom.draw(5, size=96)[0])
+
+
+def test_wide_phantoms_are_reproducible_and_of_the_same_kind(wide):
+    for given, found in zip(wide[3], phantom.draw(3, size=128, variety="wide"), strict=True):
+        assert np.array_equal(given, found)
+    for image, mask, label in wide:
+        assert image.dtype == mask.dtype == np.uint8 and image.shape == mask.shape == (128, 128)
+        assert set(np.unique(mask)) == {0, 255} and label in (0, 1)
+
+
+def test_wide_masks_are_still_two_lungs(wide):
+    coverage = np.array([(mask > 0).mean() for _, mask, _ in wide])
+    assert .15 < coverage.mean() < .3 and coverage.min() > .04
+    for _, mask, _ in wide:
+        _, centres = pieces(mask)
+        left, right = sorted(centres[:2, 0])
+        assert left < 64 < right
+
+
+def test_wide_phantoms_vary_more_than_usual_ones(wide):
+    usual = [phantom.draw(seed, size=128) for seed in range(40)]
+
+    def spread(drawn):
+        contrast = [float(i[m == 0].mean()) - float(i[m > 0].mean()) for i, m, _ in drawn]
+        return np.std([i.mean() for i, _, _ in drawn]), np.std(contrast)
+
+    assert np.all(np.array(spread(wide)) > 1.3 * np.array(spread(usual)))
+
+
+def test_lungs_end_where_the_picture_ends(wide):
+    """No mask lies under an even margin, however bright or dark it is."""
+    for image, mask, _ in wide:
+        rows = (image.max(1) == image.min(1)) & (mask > 0).any(1)
+        columns = (image.max(0) == image.min(0)) & (mask > 0).any(0)
+        assert not rows.any() and not columns.any()
+
+
+def test_an_unknown_variety_is_refused():
+    with pytest.raises(ValueError, match="variety must be one of usual, wide, got 'odd'"):
+        phantom.draw(0, variety="odd")
 
 
 # Masks

@@ -16,6 +16,8 @@ LOW = {"workspace"}
 MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "workspace": set(), "bootstrap": LOW, "parameters": LOW,
     "phantom.frame": set(), "phantom.anatomy": {"phantom.frame"}, "phantom.film": set(),
+    "phantom.archive": set(),
+    "phantom.wide": {"phantom.frame", "phantom.anatomy", "phantom.film", "phantom.archive"},
     "intake.raster": set(), "intake.signatures": {"intake.raster"},
     "intake.decoders": {"intake.raster"}, "intake.dicom_display": {"intake.raster"},
     "intake.dicom": {"intake.raster", "intake.dicom_display"},

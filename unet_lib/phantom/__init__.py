@@ -2,7 +2,8 @@
 
 A phantom comes about as an X-ray does. Every structure adds attenuation along the ray (bone, soft
 tissue) or takes some away (air); a display curve turns the sum into grey values. `frame` says where
-the body lies, `anatomy` draws its parts, `film` exposes the picture and traces the lungs.
+the body lies, `anatomy` draws its parts, `film` exposes the picture and traces the lungs; `wide`
+and `archive` add what other hospitals have.
 """
 
 import os
@@ -14,16 +15,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unet_lib.phantom import anatomy, film
+from unet_lib.phantom import anatomy, film, wide
 from unet_lib.phantom.frame import Frame
 
+VARIETIES = ("usual", "wide")
 
-def draw(seed: int | Sequence[int], *, size: int | tuple[int, int] = 512) -> tuple:
+
+def draw(
+    seed: int | Sequence[int], *, size: int | tuple[int, int] = 512, variety: str = "usual"
+) -> tuple:
     """Draw one phantom.
 
     Args:
         seed: a whole number, or several; each gives another phantom, the same one every time.
         size: side in px of a square image, or (height, width); 64 px or more.
+        variety: "usual" draws well-positioned chests as one hospital takes them; "wide" adds what
+            other archives hold (see `wide`), for a model that is to meet them.
 
     Returns:
         image: (H, W) uint8, bone and tissue bright, air dark.
@@ -32,24 +39,30 @@ def draw(seed: int | Sequence[int], *, size: int | tuple[int, int] = 512) -> tup
         label: 0 for a normal chest, 1 for one with opacities.
 
     Raises:
-        ValueError: the size is below 64 px.
+        ValueError: the size is below 64 px, or there is no such variety.
     """
+    if variety not in VARIETIES:
+        raise ValueError(f"variety must be one of {', '.join(VARIETIES)}, got {variety!r}")
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 64:
         raise ValueError(f"size must be 64 px or more on each side, got {size}; use 512")
     rng = np.random.Generator(np.random.PCG64(seed))
     label = int(rng.integers(2))
     frame = Frame(rng, (height, width))
+    image, lung = (wide.take if variety == "wide" else _take)(frame, rng, label)
+    return image, film.trace(rng, lung), label
+
+
+def _take(frame: Frame, rng: np.random.Generator, label: int) -> tuple:
+    """Take the picture of a body: image (H, W) uint8 and lungs in sight (H, W) bool."""
     tissue = anatomy.soft_tissue(frame, rng)
     lung, air, heart, abdomen = anatomy.chest(frame, rng, label)
     depth = tissue * (1.4 + .7 * frame.bulge(abdomen, .3)) + .3 * frame.bulge(heart, .4)
-    bones = anatomy.spine(frame, rng) + anatomy.ribs(frame, rng) * (1 - .4 * abdomen)
-    depth += bones + anatomy.shoulders(frame, rng)
-    inside = anatomy.vessels(frame, rng) + (anatomy.opacities(frame, rng) if label else 0)
-    lungs = np.minimum(1.2 * air, 1) * inside - rng.uniform(.65, 1.1) * air
+    depth += anatomy.bones(frame, rng, abdomen)
+    lungs = np.minimum(1.2 * air, 1) * anatomy.inside(frame, rng, label)
+    lungs = lungs - rng.uniform(.65, 1.1) * air
     depth += lungs - anatomy.gas(frame, rng)
-    image = film.stamp(rng, film.expose(frame, rng, depth))
-    return image, film.trace(rng, lung), label
+    return film.stamp(rng, film.expose(frame, rng, depth)), lung
 
 
 def write_primary_tree(

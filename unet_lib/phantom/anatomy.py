@@ -48,20 +48,37 @@ def soft_tissue(frame, rng) -> np.ndarray:
     return frame.smooth(thick, 2) * (1 + .05 * frame.noise(rng, 7))
 
 
-def chest(frame, rng, label: int) -> tuple:
-    """Lungs in sight (bool), share of the ray in air, heart and abdomen: (H, W) each."""
+def chest(frame, rng, label: int, spread: float = 1, recess: float = .93) -> tuple:
+    """Lungs in sight (bool), share of the ray in air, heart and abdomen: (H, W) each.
+
+    Shapes vary `spread` times as much as they usually do; the domes hide so much of the air.
+    """
     full, abdomen = 0, 0
     for side in SIDES:
-        full += frame.fill(vary(rng, np.array(_LUNG) * (.985 - .015 * side, 1), side=side))
-        dome = vary(rng, _DOME, .01, shift=(0, rng.normal(.015 * side - .015, .025)))
+        outline = np.array(_LUNG) * (.985 - .015 * side, 1)
+        full += frame.fill(vary(rng, outline, .014 * spread, side=side))
+        height = rng.normal(.015 * side - .015, .025 * spread)
+        dome = vary(rng, _DOME, .01, shift=(0, height))
         if label and rng.random() < .2:  # effusion: fluid that climbs the outer wall
             dome[1:5, 1] -= np.array([1, .8, .35, .1]) * rng.uniform(.05, .35)
         abdomen = np.maximum(abdomen, frame.fill(dome * (side, 1), 1.5))
-    heart = frame.fill(vary(rng, np.array(_HEART) * (rng.normal(1, .12), 1), .012), 1.5)
-    air = frame.bulge(full, .22) * (1 - rng.uniform(.6, .85) * heart) * (1 - .93 * abdomen)
+    shape = np.array(_HEART) * (rng.normal(1, .12 * spread), 1)
+    heart = frame.fill(vary(rng, shape, .012 * spread), 1.5)
+    air = frame.bulge(full, .22) * (1 - rng.uniform(.6, .85) * heart) * (1 - recess * abdomen)
     y = (np.arange(frame.shape[0], dtype=np.float32)[:, None] - frame.origin[1]) / frame.unit[1]
     air *= np.float32(np.clip(rng.uniform(.3, .7) + 4 * y, 0, 1))  # the tops are thin
     return (full > .5) & (heart < .5) & (abdomen < .5), frame.smooth(air, 1), heart, abdomen
+
+
+def bones(frame, rng, abdomen: np.ndarray) -> np.ndarray:
+    """Attenuation of all bones; the ribs are fainter over the abdomen."""
+    chest_wall = spine(frame, rng) + ribs(frame, rng) * (1 - .4 * abdomen)
+    return chest_wall + shoulders(frame, rng)
+
+
+def inside(frame, rng, label: int) -> np.ndarray:
+    """Attenuation of what lies in the lungs: vessels, and opacities where the label is 1."""
+    return vessels(frame, rng) + (opacities(frame, rng) if label else 0)
 
 
 def spine(frame, rng) -> np.ndarray:

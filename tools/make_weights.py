@@ -1,0 +1,129 @@
+"""Make unet_lib/weights/lungs.keras again: a model trained on phantoms alone.
+
+    python tools/make_weights.py
+
+It draws the phantoms, trains on them and writes the file; the seeds stand below. No X-ray of a
+patient is read. Processors round differently, so another machine gives another file that is as
+good. `--out FILE` writes elsewhere. Beside it, in tests/fixtures, go one phantom and what the model
+says of it, by which a test guards the file.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cv2
+import numpy as np
+
+from unet_lib import phantom, pixels
+
+PHANTOMS = 2400  # number k is drawn from the seeds (DATA_SEED, k)
+CHECKED = 100  # phantoms that are not trained on, from (DATA_SEED + 1, k)
+DATA_SEED, SEED = 0, 0  # of the phantoms; of weights, order, dropout and augmentation
+SIZE, DRAWN = 128, 192  # px: what the model sees, and what it is shrunk from
+# Most of the learning happens at half the size, where a step costs a quarter: size in px, epochs,
+# learning rate of each stage.
+STAGES = ((SIZE // 2, 5, 2e-3), (SIZE, 2, 1e-3))
+RECIPE = {
+    "width": 16, "head": "direct", "normalization": "batch",
+    "standardize": True, "dropout": 0.5, "loss": "bce_dice",
+    "schedule": "cosine", "augment": "both", "augmentation_strength": 2.0, "batch_size": 8,
+}  # fmt: skip
+FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
+
+
+def draw(seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one phantom at the model's size: image (S, S) uint8, mask (S, S) uint8 in {0, 1}."""
+    cv2.setNumThreads(1)
+    image, mask, _ = phantom.draw(seed, size=DRAWN, variety="wide")
+    mask = (mask > 0).astype(np.uint8)
+    return pixels.resize_image(image, SIZE), pixels.resize_mask(mask, SIZE)
+
+
+def draw_all(count: int, data_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw many, on all cores: images and masks (N, S, S) uint8."""
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        pairs = pool.map(draw, [(data_seed, number) for number in range(count)], chunksize=20)
+    images, masks = zip(*pairs, strict=True)
+    return np.array(images), np.array(masks)
+
+
+def fold(unet):
+    """Return a model without batch normalization that computes the same.
+
+    Each normalization is a factor and an offset for each channel; both go into the convolution
+    before it. What stays is the architecture of the original but for its head, and a third less
+    time for a prediction.
+    """
+    from unet_lib import architecture
+
+    plain = architecture.build_unet(SIZE, width=RECIPE["width"], head="direct", standardize=True)
+    layers = [layer for layer in unet.layers if layer.weights]
+    folded = iter([layer for layer in plain.layers if layer.weights])
+    for layer, after in zip(layers, [*layers[1:], None], strict=True):
+        if "normalization" in layer.name:
+            continue
+        weights = layer.get_weights()
+        if len(weights) == 1:  # no bias: a normalization follows
+            gamma, beta, mean, variance = after.get_weights()
+            factor = gamma / np.sqrt(variance + after.epsilon)
+            weights = [weights[0] * factor, beta - mean * factor]
+        next(folded).set_weights(weights)
+    return plain
+
+
+def train(arrays: tuple[np.ndarray, np.ndarray]):
+    """Train through all stages; images and masks (N, SIZE, SIZE) uint8. Returns the model."""
+    from unet_lib import experiments  # loads TensorFlow, which drawing needs not
+
+    unet = None
+    for size, epochs, rate in STAGES:
+        images = np.array([pixels.resize_image(image, size) for image in arrays[0]])
+        masks = np.array([pixels.resize_mask(mask, size) for mask in arrays[1]])
+        recipe = RECIPE | {"image_size": size, "learning_rate": rate}
+        unet, seconds = experiments.train(
+            (images, masks), recipe, epochs=epochs, seed=SEED + size, start=unet
+        )
+        print(f"{epochs} epochs at {size} px: {seconds:.0f} CPU seconds", flush=True)
+    return unet
+
+
+def guard(unet, square: np.ndarray) -> None:
+    """Store a phantom (S, S) uint8 and the model's logits for it, (S, S) float32."""
+    import keras
+
+    kernel, bias = unet.layers[-1].get_weights()
+    before = keras.Model(unet.input, unet.layers[-1].input)
+    features = before.predict_on_batch(pixels.to_float(square[np.newaxis]))[0]
+    np.save(FIXTURES / "lungs_logits.npy", features @ kernel[0, 0, :, 0] + bias[0])
+    cv2.imwrite(str(FIXTURES / "lungs_phantom.png"), square)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Draw, train, fold, save; print how long it took and the Dice on phantoms not trained on."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    default = Path(__file__).resolve().parents[1] / "unet_lib" / "weights" / "lungs.keras"
+    parser.add_argument("--out", type=Path, default=default)
+    out, started = parser.parse_args(arguments).out, time.monotonic()
+    arrays, checked = draw_all(PHANTOMS, DATA_SEED), draw_all(CHECKED, DATA_SEED + 1)
+    print(f"{PHANTOMS} phantoms after {time.monotonic() - started:.0f} s", flush=True)
+    unet = fold(train(arrays))
+    from unet_lib import metrics, prediction
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unet.save(out)
+    guard(unet, checked[0][0])
+    found = prediction.predict_squares(unet, checked[0]) >= 0.5
+    dice = np.mean([metrics.dice(m, p) for m, p in zip(checked[1], found, strict=True)])
+    print(f"{out}: {out.stat().st_size} bytes, {unet.count_params()} parameters, Dice {dice:.3f} on"
+          f" {CHECKED} other phantoms, {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
