@@ -128,6 +128,20 @@ def test_images_that_a_coco_file_misses_are_told(tmp_path):
     assert noted(tree) == {"mask without image": ["all.json: lists gone.png"]}
 
 
+def test_a_damaged_annotation_file_does_not_cost_the_others(tmp_path, monkeypatch):
+    def images_of(path):
+        raise ValueError("cut off")
+
+    monkeypatch.setattr(sidecars.annotations, "images_of", images_of)
+    labelme(place(tmp_path, "images/a.png", "masks/a.png", "images/b.png"), "images/b.json")
+    tree = find_tree(tmp_path)
+    assert list(tree.images) == ["a"]
+    assert noted(tree) == {
+        "image without mask": ["images/b.png"],
+        "unreadable file": ["images/b.json: cut off"],
+    }
+
+
 def test_any_other_json_is_a_stray(tmp_path):
     place(tmp_path, "images/a.png", "masks/a.png", "images/b.png")
     for name in ("dataset.json", "images/b.json"):
