@@ -82,3 +82,13 @@ def test_a_part_is_read_from_a_files_name():
 def test_other_versions_of_a_set(name):
     assert layouts.is_version(name)
     assert not layouts.is_version("COVID") and not layouts.is_version("fold 01")
+
+
+@pytest.mark.parametrize(
+    "part, text, expected",
+    [("T_1.PNG", "T_1", "<id>.png"), ("T_1", "T_1", "<id>"),
+     ("case_0000.png", "case", "<id>_0000.png"),
+     ("test", "t", "test"), ("images", "", "images")],
+)  # fmt: skip
+def test_the_form_of_a_path(part, text, expected):
+    assert layouts.form(part, text) == expected

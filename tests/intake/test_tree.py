@@ -1,6 +1,7 @@
 """Which image belongs to which mask, in every layout and under every name."""
 
 import os
+import time
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,9 @@ from made_trees import (
     finding,
     image_of,
     make_tree,
+    noted,
     picture,
+    place,
     save,
     state,
     trained,
@@ -23,6 +26,7 @@ from made_trees import (
 
 from unet_lib import datasets
 from unet_lib.intake import prepare, tree
+from unet_lib.intake.tree import find_tree
 
 
 @pytest.mark.parametrize("layout", PLACES)
@@ -113,3 +117,373 @@ def test_a_linked_folder_is_refused_and_a_loop_is_survived(source, target, tmp_p
     assert "`follow_links: true`" in found["decision"] and "`cp -rL`" in found["decision"]
     found = finding(manifest, "unreadable file")
     assert found["examples"] == ["train_images/loop.png: a link to nothing"]
+
+
+# Layouts: what lies where -> what belongs together
+
+
+def tree_of(root, *names, **options):
+    return find_tree(place(root / "s", *names), **options)
+
+
+def pairs(tree):
+    return {i: [tree.name(p) for p in (tree.images[i], *tree.masks[i])] for i in tree.images}
+
+
+def both(form, *ids):
+    """Return the names of images and masks; `form` holds {kind} and {id}."""
+    return [form.format(kind=kind, id=i) for kind in ("images", "masks") for i in ids]
+
+
+LAYOUTS = {
+    "train and val": (
+        [*both("train/{kind}/{id}.png", "a"), *both("val/{kind}/{id}.png", "b"), "test/c.png"],
+        {"a": ["train/images/a.png", "train/masks/a.png"],
+         "b": ["val/images/b.png", "val/masks/b.png"]}),
+    "parts below roles": (
+        ["images/train/a.png", "labels/train/a.png", "images/valid/b.png", "labels/valid/b.png"],
+        {"a": ["images/train/a.png", "labels/train/a.png"],
+         "b": ["images/valid/b.png", "labels/valid/b.png"]}),
+    "folders of masks beside train": (
+        ["train/a.jpg", "train_masks/a_mask.gif"],
+        {"a": ["train/a.jpg", "train_masks/a_mask.gif"]}),
+    "nnU-Net": (
+        ["imagesTr/c_01_0000.png", "labelsTr/c_01.png", "imagesTr/c_02_0000.png",
+         "labelsTr/c_02.png"],
+        {"c_01": ["imagesTr/c_01_0000.png", "labelsTr/c_01.png"],
+         "c_02": ["imagesTr/c_02_0000.png", "labelsTr/c_02.png"]}),
+    "classes": (
+        [*both("R/COVID/{kind}/{id}.png", "COVID-1"), *both("R/Normal/{kind}/{id}.png", "N-1")],
+        {"COVID-1": ["R/COVID/images/COVID-1.png", "R/COVID/masks/COVID-1.png"],
+         "N-1": ["R/Normal/images/N-1.png", "R/Normal/masks/N-1.png"]}),
+    "classes that count alike": (
+        ["COVID/images/1.png", "COVID/masks/1.png", "Normal/images/1.png", "Normal/masks/1.png",
+         "COVID/images/2.png", "COVID/masks/2.png"],
+        {"COVID_1": ["COVID/images/1.png", "COVID/masks/1.png"],
+         "Normal_1": ["Normal/images/1.png", "Normal/masks/1.png"],
+         "2": ["COVID/images/2.png", "COVID/masks/2.png"]}),
+    "classes below the roles": (
+        ["images/x/1.png", "masks/x/1.png", "images/y/1.png", "masks/y/1.png", "images/y/2.png"],
+        {"x_1": ["images/x/1.png", "masks/x/1.png"], "y_1": ["images/y/1.png", "masks/y/1.png"]}),
+    "classes below parts": (
+        ["D/D/Train/COVID/images/1.png", "D/D/Train/COVID/lung masks/1.png",
+         "D/D/Train/COVID/infection masks/1.png", "D/D/Val/COVID/images/2.png",
+         "D/D/Val/COVID/lung masks/2.png"],
+        {"1": ["D/D/Train/COVID/images/1.png", "D/D/Train/COVID/lung masks/1.png"],
+         "2": ["D/D/Val/COVID/images/2.png", "D/D/Val/COVID/lung masks/2.png"]}),
+    "one folder": (
+        ["x.png", "x_mask.png", "y.jpg", "y-seg.png"],
+        {"x": ["x.png", "x_mask.png"], "y": ["y.jpg", "y-seg.png"]}),
+    "one folder a part": (
+        ["train/x.png", "train/x_mask.png", "val/y.png", "val/y_mask.png"],
+        {"x": ["train/x.png", "train/x_mask.png"], "y": ["val/y.png", "val/y_mask.png"]}),
+    "a folder for each image": (
+        ["P1/image.png", "P1/mask.png", "P2/image.png", "P2/mask.png"],
+        {"P1": ["P1/image.png", "P1/mask.png"], "P2": ["P2/image.png", "P2/mask.png"]}),
+    "Montgomery": (
+        ["M/CXR_png/a_0.png", "M/ManualMask/leftMask/a_0.png", "M/ManualMask/rightMask/a_0.png"],
+        {"a_0": ["M/CXR_png/a_0.png", "M/ManualMask/leftMask/a_0.png",
+                 "M/ManualMask/rightMask/a_0.png"]}),
+    "sides in folders": (
+        ["images/a.png", "masks/right/a.png", "masks/left/a.png"],
+        {"a": ["images/a.png", "masks/left/a.png", "masks/right/a.png"]}),
+    "sides in names": (
+        ["images/a.png", "masks/a_left.png", "masks/a_right.png", "images/b.png",
+         "masks/b_mask_left.png", "masks/b_right_mask.png"],
+        {"a": ["images/a.png", "masks/a_left.png", "masks/a_right.png"],
+         "b": ["images/b.png", "masks/b_mask_left.png", "masks/b_right_mask.png"]}),
+    "one lung of all": (
+        ["images/a.png", "masks/left/a.png"], {"a": ["images/a.png", "masks/left/a.png"]}),
+    "views that are called sides": (
+        both("{kind}/{id}.png", "a_left", "a_right"),
+        {i: [f"images/{i}.png", f"masks/{i}.png"] for i in ("a_left", "a_right")}),
+    "both suffixes at once": (
+        ["cxr/a.png", "cxr/b_image.png", "gt/a_lungmask.tif", "gt/b_label.bmp"],
+        {"a": ["cxr/a.png", "gt/a_lungmask.tif"], "b": ["cxr/b_image.png", "gt/b_label.bmp"]}),
+    "prefixes": (
+        ["images/image_1.png", "masks/mask_1.png"],
+        {"1": ["images/image_1.png", "masks/mask_1.png"]}),
+    "DICOM": (
+        ["images/1.2.840.113", "masks/1.2.840.113.png", "images/b.dcm", "masks/b.png"],
+        {"1.2.840.113": ["images/1.2.840.113", "masks/1.2.840.113.png"],
+         "b": ["images/b.dcm", "masks/b.png"]}),
+    "doubled by a zip": (
+        both("set/{kind}/{kind}/{id}.png", "a"),
+        {"a": ["set/images/images/a.png", "set/masks/masks/a.png"]}),
+    "Kaggle's Lung Segmentation": (
+        ["data/Lung Segmentation/CXR_png/a_0.png", "data/Lung Segmentation/masks/a_0_mask.png",
+         "data/Lung Segmentation/CXR_png/b_0.png", "data/Lung Segmentation/masks/b_0.png"],
+        {i: [f"data/Lung Segmentation/CXR_png/{i}.png", f"data/Lung Segmentation/masks/{m}.png"]
+         for i, m in (("a_0", "a_0_mask"), ("b_0", "b_0"))}),
+    "capitals": (["IMAGES/A.PNG", "Masks/A_MASK.Png"], {"A": ["IMAGES/A.PNG", "Masks/A_MASK.Png"]}),
+    "heart alone": (
+        ["images/a.png", "masks/heart/a.png"], {"a": ["images/a.png", "masks/heart/a.png"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_images_and_masks_find_each_other(layout, tmp_path):
+    names, expected = LAYOUTS[layout]
+    tree = tree_of(tmp_path, *names)
+    assert pairs(tree) == expected
+    unused = {"image without mask", "folder ignored"}
+    told = {"folders taken together", "one id in several folders"}
+    assert noted(tree).keys() <= unused | told
+
+
+@pytest.mark.parametrize("suffix", "_mask _seg _lungmask -mask _label _masks -seg".split())
+@pytest.mark.parametrize("layout", ["primary", "usable", "flat"])
+def test_masks_may_have_a_suffix_in_every_layout(suffix, layout, tmp_path):
+    image_at, mask_at, _ = PLACES[layout]
+    names = [image_at.format(i) for i in IDS]
+    names += [mask_at.format(i).replace(".png", f"{suffix}.png") for i in IDS]
+    tree = tree_of(tmp_path, *names)
+    assert sorted(tree.images) == IDS and tree.layout == layout and noted(tree) == {}
+
+
+@pytest.mark.parametrize("mask", ["masks/P00_mask.png", "masks/P00.tif", "labels/P00.png"])
+def test_two_masks_for_one_id_are_told(mask, tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "P00", "P01"), mask)
+    used = "labels" if "labels" in mask else "masks"
+    other = mask if used == "masks" else "masks/P00.png"
+    assert pairs(tree)["P00"] == ["images/P00.png", f"{used}/P00.png"]
+    assert noted(tree) == {"two files with one id": [f"{other} ({used}/P00.png is used)"]}
+
+
+def test_two_images_of_one_id_are_told(tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "a"), "images/a.jpg")
+    assert pairs(tree) == {"a": ["images/a.jpg", "masks/a.png"]}
+    assert noted(tree) == {"two files with one id": ["images/a.png (images/a.jpg is used)"]}
+
+
+def test_the_source_sets_a_validation_set_apart(tmp_path):
+    names = [*both("train/{kind}/{id}.png", "a", "b"), *both("val/{kind}/{id}.png", "c")]
+    names += ["val/images/d.png"]
+    tree = tree_of(tmp_path, *names)
+    assert tree.validation == {"c"} and set(tree.images) == {"a", "b", "c"}
+    assert noted(tree) == {"image without mask": ["val/images/d.png"]}
+
+
+def test_ids_that_count_alike_in_train_and_val_are_kept_apart(tmp_path):
+    names = [*both("train/{kind}/{id}.png", "1"), *both("val/{kind}/{id}.png", "1")]
+    tree = tree_of(tmp_path, *names)
+    assert pairs(tree)["val_1"] == ["val/images/1.png", "val/masks/1.png"]
+    assert tree.validation == {"val_1"} and "train_1" in tree.images
+
+
+def test_a_source_of_validation_alone_is_divided_anew(tmp_path):
+    assert tree_of(tmp_path, *both("val/{kind}/{id}.png", "a", "b")).validation == set()
+
+
+def test_test_images_may_have_masks(tmp_path):
+    names = [*both("train/{kind}/{id}.png", "a"), *both("test/{kind}/{id}.png", "t")]
+    tree = tree_of(tmp_path, *names, "test/images/u.png")
+    assert sorted(tree.test) == ["t", "u"]
+    assert {i: [tree.name(p) for p in held] for i, held in tree.truth.items()} == {
+        "t": ["test/masks/t.png"]
+    }
+    assert tree.test_forms == ["test/images/<id>.png"]
+    assert noted(tree) == {"mask of a test image": ["test/masks/t.png"]}
+
+
+def test_test_images_of_nnu_net_lose_their_channel_too(tmp_path):
+    tree = tree_of(tmp_path, "imagesTr/a_0000.png", "labelsTr/a.png", "imagesTs/b_0000.png",
+                   "dataset.json")  # fmt: skip
+    assert list(tree.test) == ["b"] and tree.layout == "nnU-Net"
+    assert noted(tree) == {"stray file": ["dataset.json"]}
+
+
+def test_ids_whose_numbers_look_like_channels_are_kept(tmp_path):
+    ids = ["p_0000", "p_0001"]
+    assert list(tree_of(tmp_path, *both("{kind}/{id}.png", *ids)).images) == ids
+
+
+def test_a_class_without_its_mask_does_not_borrow_one(tmp_path):
+    names = [*both("{kind}/COVID/{id}.png", "1"), *both("{kind}/Normal/{id}.png", "2")]
+    tree = tree_of(tmp_path, *names, "images/COVID/3.png", "masks/Normal/3.png")
+    assert sorted(tree.images) == ["1", "2"]
+    assert noted(tree) == {
+        "image without mask": ["images/COVID/3.png"],
+        "mask without image": ["masks/Normal/3.png"],
+    }
+
+
+def test_folders_that_are_taken_together_are_named(tmp_path):
+    tree = tree_of(tmp_path, *both("A/{kind}/{id}.png", "1", "2"), *both("B/{kind}/{id}.png", "3"))
+    assert tree.layout == "classes"
+    assert noted(tree) == {
+        "folders taken together": ["A (2 images with masks)", "B (1 images with masks)"]
+    }
+
+
+def test_only_one_lungs_mask(tmp_path):
+    sides = ["masks/left/a.png", "masks/right/a.png", "masks/right/b.png"]
+    tree = tree_of(tmp_path, "images/a.png", "images/b.png", *sides)
+    assert list(tree.images) == list(tree.masks) == ["a"]
+    assert noted(tree) == {"only one lung's mask": ["masks/right/b.png: no left one"]}
+
+
+def test_a_whole_mask_goes_before_its_halves(tmp_path):
+    sides = ["masks/left/a.png", "masks/right/a.png"]
+    tree = tree_of(tmp_path, "images/a.png", "masks/a.png", *sides)
+    assert pairs(tree) == {"a": ["images/a.png", "masks/a.png"]}
+    assert noted(tree) == {
+        "two files with one id": [f"{side} (masks/a.png is used)" for side in sides]
+    }
+
+
+def test_other_organs_are_named_when_they_are_left_out(tmp_path):
+    masks = [f"masks/{organ}/a.gif" for organ in ("left lung", "right lung", "heart",
+                                                   "left clavicle")]  # fmt: skip
+    tree = tree_of(tmp_path, "images/a.png", *masks)
+    assert pairs(tree) == {"a": ["images/a.png", *masks[:2]]}
+    assert noted(tree) == {
+        "folder ignored": ["masks/heart (1 .gif)", "masks/left clavicle (1 .gif)"]
+    }
+
+
+def test_names_that_differ_only_in_case(tmp_path):
+    names = [*both("{kind}/{id}.png", "case_a", "case_A"), "images/B.png", "masks/b.png"]
+    tree = tree_of(tmp_path, *names)
+    assert set(tree.images) == {"case_a", "case_A", "B"}
+    assert noted(tree) == {
+        "ids that differ only in case": ["case_A and case_a"],
+        "image and mask differ in case": ["images/B.png, b"],
+    }
+
+
+def test_two_forms_of_unicode_are_one_id(tmp_path):
+    names = ["images/e\u0301.png", "images/\u00e9.png", "masks/\u00e9_mask.png"]
+    tree = tree_of(tmp_path, *names)
+    assert list(tree.images) == ["\u00e9"]
+    assert len(noted(tree)["two files with one id"]) == 1
+
+
+# Nothing is left out without a word
+
+
+def test_what_is_left_out_is_named(tmp_path):
+    tree = tree_of(
+        tmp_path, *both("{kind}/{id}.png", "a"), "images/notes.txt", "overview.png", "README.md",
+        "extra/images/b.png", "extra/masks/b.png", "old/deep/x.png", "old/y.txt", "masks/sub/z.zip",
+    )  # fmt: skip
+    assert noted(tree) == {
+        "stray file": ["README.md", "images/notes.txt", "overview.png"],
+        "folder ignored": [
+            "extra (2 .png): a tree of its own", "masks/sub (1 .zip)", "old (1 .txt, 1 .png)",
+        ],
+    }  # fmt: skip
+
+
+def test_what_lies_around_a_deeper_tree_is_named_too(tmp_path):
+    tree = tree_of(tmp_path, *both("zip/set/{kind}/{id}.png", "a"), "licence.txt", "zip/docs/x.pdf")
+    assert noted(tree) == {"stray file": ["licence.txt"], "folder ignored": ["zip/docs (1 .pdf)"]}
+
+
+def test_folders_beside_train_that_hold_the_same_are_named(tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "a"), *both("train/{kind}/{id}.png", "a"))
+    assert pairs(tree) == {"a": ["train/images/a.png", "train/masks/a.png"]}
+    assert noted(tree) == {"folder ignored": ["images (1 .png)", "masks (1 .png)"]}
+
+
+def test_every_file_is_used_or_noted(tmp_path):
+    for number, (names, _) in enumerate(LAYOUTS.values()):
+        root = place(tmp_path / str(number), *names, "odd/x.png", "y.txt")
+        tree = find_tree(root)
+        told = [case.split(" (")[0].split(":")[0] for cases in noted(tree).values()
+                for case in cases]  # fmt: skip
+        for path in set(root.rglob("*.*")) - set(tree.files()):
+            name = path.relative_to(root).as_posix()
+            assert path.is_dir() or any(name.startswith(case) for case in told), name
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "names, lines",
+    [
+        (["a/images/1.png", "a/masks/1.png", "b/train/images/1.png", "b/train/masks/1.png"],
+         ["s/a", "s/b"]),
+        (["x/original/images/1.png", "x/original/masks/1.png", "x/256/images/1.png",
+          "x/256/masks/1.png"], ["s/x/256", "s/x/original"]),
+        (["a/images/1.png", "a/masks/1.png", "a/images/2.png", "a/masks/2.png",
+          "b/c/images/1.png", "b/c/masks/1.png"], ["s/a", "s/b/c"]),
+    ],
+)  # fmt: skip
+def test_several_trees_are_named_with_the_line_that_settles_it(names, lines, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        tree_of(tmp_path, *names)
+    assert "source s holds several trees; name one:\n" in str(caught.value)
+    named = [f'    source: "{line}"' for line in lines]
+    assert str(caught.value).splitlines()[1 : len(named) + 1] == named
+    assert "image,mask,group,part" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names, told",
+    [
+        (["images/a.png", "images/b.png"], [
+            "of 2 pictures neither folders nor names tell which are masks",
+            'needed: `python -m unet_lib predict "s" --out masks`']),
+        (["one/a.png", "two/a.png"], ["neither folders nor names", "Found: one/, two/ (files"]),
+        (["masks/a.png"], ["holds masks, but no folder's name tells of images"]),
+        (["images/a.png", "masks/b.png"], [
+            "no name of an image fits that of a mask",
+            "Images are such as a.png; masks such as b.png.", "Rename them, or write a list."]),
+        (["notes.txt"], ["source s holds no tree of images and masks.", "1 .txt"]),
+    ],
+)  # fmt: skip
+def test_a_source_without_pairs_is_told_what_to_do(names, told, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        tree_of(tmp_path, *names)
+    for text in [*told, "Expected is a folder that holds one of these trees", "list.csv"]:
+        assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [("x.zip", "unpack this archive first, then name its folder"),
+     ("x.tar.gz", "unpack this archive first"), ("x.xlsx", "save a table as CSV in UTF-8"),
+     ("x.png", "`python -m unet_lib predict` takes single pictures"),
+     ("x.dcm", "name the folder that holds images and masks"), ("x", "unpack an archive first")],
+)  # fmt: skip
+def test_a_file_that_is_no_list_is_told_what_to_do(name, told, tmp_path):
+    with pytest.raises(ValueError, match=f"Found: a file, {name}, not a folder .*{told}"):
+        find_tree(place(tmp_path, name) / name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("way", ["files", "folders"])
+def test_links_are_refused_and_followed_on_request(way, tmp_path):
+    store = place(tmp_path / "store", *both("{kind}/{id}.png", "a", "b"))
+    for path in sorted(store.glob("*" if way == "folders" else "*/*")):
+        link = tmp_path / "s" / path.relative_to(store)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    with pytest.raises(ValueError) as caught:
+        find_tree(tmp_path / "s")
+    assert "holds no pair that may be read: images or masks are links" in str(caught.value)
+    assert "follow_links: true follows them, and `cp -rL` makes a copy" in str(caught.value)
+    assert "(files in all folders: 4 .png)" in str(caught.value)
+    tree = find_tree(tmp_path / "s", follow_links=True)
+    assert sorted(tree.images) == ["a", "b"] and noted(tree) == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_the_mask_of_a_refused_image_is_not_called_lonely(tmp_path):
+    root = place(tmp_path / "s", *both("{kind}/{id}.png", "a"), "masks/b.png", "masks/c.png")
+    (root / "images/b.png").symlink_to(place(tmp_path, "far/b.png") / "far/b.png")
+    tree = find_tree(root)
+    assert list(tree.images) == ["a"]
+    assert noted(tree) == {
+        "mask without image": ["masks/c.png"],
+        "path leads outside the source": ["images/b.png"],
+    }
+
+
+def test_ten_thousand_pairs_are_found_in_seconds(tmp_path):
+    root = place(tmp_path / "s", *both("{kind}/{id}.png", *(f"P_{n:05d}" for n in range(10000))))
+    start = time.process_time()
+    assert len(find_tree(root).images) == 10000
+    assert time.process_time() - start < 10

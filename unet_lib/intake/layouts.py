@@ -220,7 +220,7 @@ def is_version(folder: str) -> bool:
 
 def form(part: str, text: str) -> str:
     """Return a part of a path with the id `text` replaced by <id>, its ending in lower case."""
-    ending = extension(part)
-    if not text or ending in NO_PICTURES:
+    name, ending = stem(part), extension(part)
+    if not text or ending in NO_PICTURES or text not in (name, image_core(name)):
         return part
-    return stem(part).replace(text, "<id>") + (ending and f".{ending}")
+    return name.replace(text, "<id>") + (ending and f".{ending}")

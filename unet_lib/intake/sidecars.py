@@ -18,13 +18,14 @@ class Sidecars:
     """All files of a source, and what is known of the annotation files among them.
 
     `annotated` holds the LabelMe files with the names of their pictures, `listed` the images with
-    the COCO file that lists each, `missing` COCO files with a name that no image bears.
+    the COCO file that lists each. `faults` are annotation files that cannot be read or list a
+    picture that is not there: (fault, file, detail).
     """
 
     files: list[File]
     annotated: dict[File, list[str]] = field(default_factory=dict)
     listed: dict[File, File] = field(default_factory=dict)
-    missing: list[tuple[File, str]] = field(default_factory=list)
+    faults: list[tuple[str, File, str]] = field(default_factory=list)
 
 
 def find(files: Iterable[File]) -> Sidecars:
@@ -36,11 +37,16 @@ def find(files: Iterable[File]) -> Sidecars:
     for file in list(found.files):
         if annotations is None or file.entry.refused or layouts.extension(file.path.name) != "json":
             continue
-        kind = annotations.kind(file.path)
+        try:
+            kind = annotations.kind(file.path)
+            names = annotations.images_of(file.path) if kind else []
+        except (OSError, ValueError) as error:
+            found.faults.append(("unreadable file", file, f": {error}"))
+            continue
         if kind == "labelme":
-            found.annotated[file] = annotations.images_of(file.path)
+            found.annotated[file] = names
         elif kind == "coco":
-            _list(found, file, annotations.images_of(file.path))
+            _list(found, file, names)
     return found
 
 
@@ -53,7 +59,7 @@ def _list(found: Sidecars, coco: File, names: list[str]) -> None:
     for name in names:
         image = _one(by_name.get(pairs.fold(_base(name)), []), name, coco)
         if image is None:
-            found.missing.append((coco, name))
+            found.faults.append(("mask without image", coco, f": lists {name}"))
         elif image not in found.listed and image not in rehomed:
             higher = len(coco.home) < len(image.home)
             rehomed[image] = replace(image, home=coco.home) if higher else image

@@ -105,8 +105,8 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     pairings = {h: pairs.pair(files, found.annotated, found.listed) for h, files in homes.items()}
     trees = {home: pairing for home, pairing in pairings.items() if pairing.is_tree}
     chosen = {home: trees[home] for home in choice.choose(source, trees)}
-    for file, name in found.missing:
-        tree.note("mask without image", tree.name(file.path), f": lists {name}")
+    for fault, file, detail in found.faults:
+        tree.note(fault, file.path, detail)
     _fill(tree, list(chosen.values()))
     if not tree.images:
         linked = bool(tree.notes[walk.LINK])
