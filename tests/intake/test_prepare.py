@@ -46,7 +46,7 @@ FATAL = [
     (hide_masks, ValueError, "Found: test_images/, train_images/ (files in all folders: 18 .png)"),
     (spoil_all, ValueError,
      "unreadable file: 8, such as train_images/P_00_0/images/P_00_0.png: empty"),
-    (lose_train, ValueError, "2 pictures, but neither folders nor names tell of masks"),
+    (lose_train, ValueError, "of 2 pictures neither folders nor names tell which are masks"),
 ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def test_an_id_that_could_lead_outside_is_refused(name, tmp_path, target):
     manifest = prepare.restructure(root, target)
     assert trained(manifest) == IDS and state(root) == before
     found = finding(manifest, "name that not every system allows")
-    assert found["count"] == 2 and found["decision"] == "refused: rename the file"
+    assert found["count"] == 2 and found["remedy"] == "rename these files"
     assert finding(manifest, "stray file")["count"] == 0
 
 
@@ -114,7 +114,7 @@ def test_a_linked_folder_is_refused_and_a_loop_is_survived(source, target, tmp_p
     assert trained(manifest) == IDS
     found = finding(manifest, "path leads outside the source")
     assert found["examples"] == ["train_images/Q_1: a linked folder"]
-    assert "`follow_links: true`" in found["decision"] and "`cp -rL`" in found["decision"]
+    assert "`follow_links: true`" in found["remedy"] and "`cp -rL`" in found["remedy"]
     found = finding(manifest, "unreadable file")
     assert found["examples"] == ["train_images/loop.png: a link to nothing"]
 

@@ -16,7 +16,7 @@ FAULTS: dict[str, Fault] = {
     # what costs pairs
     "unreadable file": Fault("excluded", "fetch these files again, or convert them to PNG"),
     "path leads outside the source": Fault(
-        "refused", "follow_links: true follows links, and `cp -rL` makes a copy without them"),
+        "refused", "`follow_links: true` follows links, and `cp -rL` makes a copy without them"),
     "name that not every system allows": Fault("refused", "rename these files"),
     "image and mask of different size": Fault(
         "excluded", "a mask has its image's proportions within 1 %; draw or export it again"),
