@@ -23,8 +23,8 @@ from unet_lib import datasets, workspace
 from unet_lib.intake import prepare
 
 
-def wipe_train(root):
-    os.rename(root / "train_images", root / "training")
+def lose_train(root):
+    os.rename(root / "train_images", root.with_name("gone"))
 
 
 def spoil_all(root):
@@ -32,9 +32,9 @@ def spoil_all(root):
         path.write_bytes(b"")
 
 
-def to_jpeg(root):
-    for path in list(root.glob("train_images/*/*/*.png")):
-        path.rename(path.with_suffix(".jpg"))
+def hide_masks(root):
+    for path in list(root.glob("train_images/*/masks")):
+        path.rename(path.with_name("things"))
 
 
 FATAL = [
@@ -43,10 +43,10 @@ FATAL = [
     (lambda r: os.rename(r, r.with_name("gone")) or r.mkdir(), ValueError, "Found: nothing (files"),
     (lambda r: os.rename(r, r.with_name("gone")) or r.write_text("PK"), ValueError,
      "Found: a file, source, not a folder (unpack an archive first)"),
-    (wipe_train, ValueError, "Found: test_images/, training/ (files in all folders: 18 .png)"),
+    (hide_masks, ValueError, "Found: test_images/, train_images/ (files in all folders: 18 .png)"),
     (spoil_all, ValueError,
      "unreadable file: 8, such as train_images/P_00_0/images/P_00_0.png: empty"),
-    (to_jpeg, ValueError, "Found: test_images/, train_images/ (files in all folders: 16 .jpg"),
+    (lose_train, ValueError, "2 pictures, but neither folders nor names tell of masks"),
 ]  # fmt: skip
 
 
