@@ -94,3 +94,39 @@ def test_the_original_set_is_read(tmp_path, target):
     manifest = prepare.restructure(LAYOUTS["original"](tmp_path / "original"), target)
     assert manifest["layout"] == "primary" and len(manifest["test"]) == 1
     assert not [f["fault"] for f in manifest["findings"] if f["count"]]
+
+
+VERDICTS = {  # the last column of the data card: pairs, or a part of the refusal; what is noted
+    "original": (COUNT, set()),
+    "shenzhen": (COUNT, {"image without mask", "folder ignored"}),
+    "shenzhen_masks": ("holds masks, but no folder's name tells of images", set()),
+    "montgomery": (COUNT, {"folder ignored", "stray file"}),
+    "masks_and_labels": (2 * COUNT, {"folder ignored"}),
+    "covid_radiography": (4 * FEW, {"mask of another size", "folders taken together"}),
+    "covid_qu_ex": ("Lung Segmentation Data", set()),
+    "mendeley": (3 * COUNT, {"folders taken together"}),
+    "v7": ("holds masks, but no folder's name tells of images", set()),
+    "v7_fetched": ('mask_values: "127,255"', set()),
+    "jsrt": (0, {"unreadable file", "folder ignored"}),
+    "lung_vae": (COUNT, {"stray file"}),
+    "chexmask": ("holds no tree of images and masks", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_check_says_of_each(name, tmp_path):
+    said, noted = VERDICTS[name]
+    source = LAYOUTS[name](tmp_path / name)
+    if isinstance(said, str):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            prepare.examine(source, prepare.Options())
+        return
+    tree, audited = prepare.examine(source, prepare.Options())
+    assert len(audited.pairs) == said
+    assert {fault for fault, cases in tree.notes.items() if cases} == noted
+
+
+def test_the_line_for_v7_settles_it(tmp_path):
+    options = prepare.Options(mask_values="255")
+    _, audited = prepare.examine(LAYOUTS["v7_fetched"](tmp_path / "v7"), options)
+    assert len(audited.pairs) == COUNT and audited.meaning.foreground == {255}

@@ -104,6 +104,9 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
         homes.setdefault(file.home, []).append(file)
     pairings = {h: pairs.pair(files, found.annotated, found.listed) for h, files in homes.items()}
     trees = {home: pairing for home, pairing in pairings.items() if pairing.is_tree}
+    if not trees:  # images in one folder, masks in another, as two archives leave them
+        whole = pairs.pair(found.files, found.annotated, found.listed)
+        trees = {(): whole} if whole.is_tree else {}
     chosen = {home: trees[home] for home in choice.choose(source, trees)}
     for fault, file, detail in found.faults:
         tree.note(fault, file.path, detail)
