@@ -4,8 +4,8 @@
 
 It draws the phantoms, trains on them and writes the file; the seeds stand below. No X-ray of a
 patient is read. Processors round differently, so another machine gives another file that is as
-good. `--out FILE` writes elsewhere. Beside it, in tests/fixtures, go one phantom and what the model
-says of it, by which a test guards the file.
+good. One phantom and what the model says of it, by which a test guards the file, go to
+tests/fixtures. `--out FILE` writes all three into another folder.
 """
 
 import argparse
@@ -35,7 +35,7 @@ RECIPE = {
     "standardize": True, "dropout": 0.5, "loss": "bce_dice",
     "schedule": "cosine", "augment": "both", "augmentation_strength": 2.0, "batch_size": 8,
 }  # fmt: skip
-FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 def draw(seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -94,21 +94,21 @@ def train(arrays: tuple[np.ndarray, np.ndarray]):
     return unet
 
 
-def guard(unet, square: np.ndarray) -> None:
-    """Store a phantom (S, S) uint8 and the model's logits for it, (S, S) float32."""
+def guard(unet, square: np.ndarray, folder: Path) -> None:
+    """Store a phantom (S, S) uint8 and the model's logits for it, (S, S) float32, in a folder."""
     import keras
 
     kernel, bias = unet.layers[-1].get_weights()
     before = keras.Model(unet.input, unet.layers[-1].input)
     features = before.predict_on_batch(pixels.to_float(square[np.newaxis]))[0]
-    np.save(FIXTURES / "lungs_logits.npy", features @ kernel[0, 0, :, 0] + bias[0])
-    cv2.imwrite(str(FIXTURES / "lungs_phantom.png"), square)
+    np.save(folder / "lungs_logits.npy", features @ kernel[0, 0, :, 0] + bias[0])
+    cv2.imwrite(str(folder / "lungs_phantom.png"), square)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Draw, train, fold, save; print how long it took and the Dice on phantoms not trained on."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    default = Path(__file__).resolve().parents[1] / "unet_lib" / "weights" / "lungs.keras"
+    default = PROJECT / "unet_lib" / "weights" / "lungs.keras"
     parser.add_argument("--out", type=Path, default=default)
     out, started = parser.parse_args(arguments).out, time.monotonic()
     arrays, checked = draw_all(PHANTOMS, DATA_SEED), draw_all(CHECKED, DATA_SEED + 1)
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     out.parent.mkdir(parents=True, exist_ok=True)
     unet.save(out)
-    guard(unet, checked[0][0])
+    guard(unet, checked[0][0], PROJECT / "tests" / "fixtures" if out == default else out.parent)
     found = prediction.predict_squares(unet, checked[0]) >= 0.5
     dice = np.mean([metrics.dice(m, p) for m, p in zip(checked[1], found, strict=True)])
     print(f"{out}: {out.stat().st_size} bytes, {unet.count_params()} parameters, Dice {dice:.3f} on"

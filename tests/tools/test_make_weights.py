@@ -38,12 +38,11 @@ def test_one_command_writes_the_model_and_what_guards_it(tmp_path, monkeypatch, 
     monkeypatch.setattr(make_weights, "PHANTOMS", 8)
     monkeypatch.setattr(make_weights, "CHECKED", 2)
     monkeypatch.setattr(make_weights, "STAGES", ((32, 1, 2e-3), (make_weights.SIZE, 1, 1e-3)))
-    monkeypatch.setattr(make_weights, "FIXTURES", tmp_path)
     make_weights.main(["--out", str(tmp_path / "new" / "lungs.keras")])
     unet = keras.models.load_model(tmp_path / "new" / "lungs.keras", compile=False)
     assert unet.input_shape == (None, make_weights.SIZE, make_weights.SIZE, 1)
-    assert np.load(tmp_path / "lungs_logits.npy").shape == unet.input_shape[1:3]
-    assert (tmp_path / "lungs_phantom.png").exists()
+    assert np.load(tmp_path / "new" / "lungs_logits.npy").shape == unet.input_shape[1:3]
+    assert (tmp_path / "new" / "lungs_phantom.png").exists()
     assert "8 phantoms" in capsys.readouterr().out
 
 
