@@ -155,7 +155,8 @@ def test_any_other_json_is_a_stray(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
-def test_a_refused_annotation_file_is_not_opened(tmp_path):
+def test_a_refused_annotation_file_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(sidecars.annotations, "kind", lambda path: pytest.fail(str(path)))
     labelme(place(tmp_path / "s", "images/a.png", "masks/a.png", "images/b.png"), "../b.json")
     (tmp_path / "s/images/b.json").symlink_to(tmp_path / "b.json")
     tree = find_tree(tmp_path / "s")
