@@ -1,8 +1,10 @@
 """What names say."""
 
+from pathlib import Path
+
 import pytest
 
-from unet_lib.intake import layouts
+from unet_lib.intake import layouts, walk
 from unet_lib.intake.layouts import Meaning
 
 
@@ -92,3 +94,25 @@ def test_other_versions_of_a_set(name):
 )  # fmt: skip
 def test_the_form_of_a_path(part, text, expected):
     assert layouts.form(part, text) == expected
+
+
+@pytest.mark.parametrize(
+    "folder, home, inner, meaning",
+    [
+        ("a/images/left", "a", "left", Meaning("images")),  # no side: that is for masks alone
+        ("a/masks/left lung", "a", "", Meaning("masks", side="left")),
+        ("train/x/masks/heart", "", "x", Meaning("masks", "train", organ="heart")),
+        ("a/b", "a/b", "", Meaning()), ("images/images", "", "", Meaning("images")),
+        ("set/val/labels/png", "set", "png", Meaning("masks", "validation")),
+    ],
+)  # fmt: skip
+def test_what_the_folders_above_a_file_say_together(folder, home, inner, meaning):
+    (file,) = layouts.locate([walk.Entry(tuple(folder.split("/")), "x.png", Path(folder, "x.png"))])
+    assert ("/".join(file.home), "/".join(file.inner), file.meaning) == (home, inner, meaning)
+
+
+def test_a_folder_named_as_a_role_that_holds_both_roles_is_a_wrapper():
+    ways = [("Lung Segmentation", "CXR_png"), ("Lung Segmentation", "masks")]
+    image, mask = layouts.locate(walk.Entry(way, "x.png", Path("x.png")) for way in ways)
+    assert image.home == mask.home == ways[0][:1]
+    assert (image.meaning.role, mask.meaning.role) == ("images", "masks")

@@ -1,6 +1,7 @@
 """Annotation files and the pictures that they speak of."""
 
 import json
+import os
 import types
 
 import pytest
@@ -151,3 +152,13 @@ def test_any_other_json_is_a_stray(tmp_path):
         "image without mask": ["images/b.png"],
         "stray file": ["dataset.json", "images/b.json"],
     }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_refused_annotation_file_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(sidecars.annotations, "kind", lambda path: pytest.fail(str(path)))
+    labelme(place(tmp_path / "s", "images/a.png", "masks/a.png", "images/b.png"), "../b.json")
+    (tmp_path / "s/images/b.json").symlink_to(tmp_path / "b.json")
+    tree = find_tree(tmp_path / "s")
+    assert list(tree.images) == ["a"]
+    assert noted(tree)["path leads outside the source"] == ["images/b.json"]

@@ -487,3 +487,47 @@ def test_ten_thousand_pairs_are_found_in_seconds(tmp_path):
     start = time.process_time()
     assert len(find_tree(root).images) == 10000
     assert time.process_time() - start < 10
+
+
+def test_the_plainest_name_goes_first(tmp_path):
+    tree = tree_of(tmp_path, "images/a.png", "masks/a-mask.png", "masks/a.png")
+    assert pairs(tree) == {"a": ["images/a.png", "masks/a.png"]}
+
+
+def test_an_id_that_a_folders_name_makes_may_be_taken(tmp_path):
+    folders = [*both("{kind}/x/{id}.png", "1"), *both("{kind}/y/{id}.png", "1")]
+    tree = tree_of(tmp_path, *folders, *both("{kind}/{id}.png", "x_1"))
+    assert sorted(tree.images) == ["x_1", "y_1"]
+    assert [case.split(" ")[0] for case in noted(tree)["two files with one id"]] == [
+        "images/x/1.png" if tree.name(tree.images["x_1"]) == "images/x_1.png" else "images/x_1.png"
+    ]
+
+
+def test_only_what_differs_in_the_folders_names_makes_an_id(tmp_path):
+    tree = tree_of(
+        tmp_path, *both("{kind}/x/set/{id}.png", "1"), *both("{kind}/y/set/{id}.png", "1")
+    )
+    assert sorted(tree.images) == ["x_1", "y_1"]
+
+
+def test_in_a_folder_that_bears_an_id_other_names_are_strays(tmp_path):
+    names = [at.format("P1") for at in PLACES["primary"][:2]]
+    more = ["train_images/P1/masks/lesion.png", "test_images/T1/T1.png", "test_images/T1/small.png"]
+    tree = tree_of(tmp_path, *names, *more)
+    assert list(tree.images) == ["P1"] and list(tree.test) == ["T1"]
+    assert noted(tree) == {
+        "stray file": ["test_images/T1/small.png", "train_images/P1/masks/lesion.png"]
+    }
+
+
+def test_a_class_may_be_named_as_an_organ_or_a_side(tmp_path):
+    names = [*both("lesion/{kind}/{id}.png", "1", "2"), *both("left/{kind}/{id}.png", "3")]
+    tree = tree_of(tmp_path, *names, *both("Normal/{kind}/{id}.png", "4"))
+    assert sorted(tree.images) == ["1", "2", "3", "4"] and tree.layout == "classes"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_linked_folder_is_named_as_a_link_alone(tmp_path):
+    root = place(tmp_path / "s", *both("{kind}/{id}.png", "a"))
+    (root / "far").symlink_to(place(tmp_path / "store", "odd/x.png", "y.png"))
+    assert noted(find_tree(root)) == {"path leads outside the source": ["far: a linked folder"]}
