@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from unet_lib import series, workspace
-from unet_lib.commands import check
 from unet_lib.series import execute, plan
 
 
@@ -44,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
+    from unet_lib.commands import check  # with all that reads pictures: --help answers without
+
     try:
         values = check.convert(asked.parameters)
     except ValueError as error:

@@ -73,7 +73,7 @@ def contact_sheet(
     """
     _check(images, titles, masks=masks)
     columns = min(columns, len(images))
-    figure, axes = _panels(-(-len(images) // columns), columns, side=2.6)
+    figure, axes = _panels(-(-len(images) // columns), columns, side=2.8)
     for ax, image, mask, title in zip(
         axes.flat, _thin(images), _thin(masks), titles, strict=False
     ):
