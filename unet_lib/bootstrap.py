@@ -17,7 +17,7 @@ from pathlib import Path
 from unet_lib.workspace import CHECKOUT, PROJECT
 
 # Modules whose name differs from the name of the package that holds them.
-_MODULES = {"opencv-python-headless": "cv2"}
+_MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "python-gdcm": "gdcm"}
 
 # Keras' own settings, so that a keras.json in the user's home changes nothing.
 _KERAS_HOME = Path(__file__).parent / "keras_home"

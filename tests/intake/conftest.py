@@ -5,6 +5,11 @@ import socket
 import pytest
 from made_trees import make_tree
 
+from unet_lib.intake.raster import quiet
+
+with quiet():  # an older GDCM warns as it is imported, and aborts where that is an error
+    import pydicom.pixels  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def own_workspace(tmp_path, monkeypatch):

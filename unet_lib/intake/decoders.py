@@ -12,7 +12,14 @@ import cv2
 import numpy as np
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from unet_lib.intake.raster import Raster, Refused, as_16_bit, check_size, damaged
+from unet_lib.intake.raster import (
+    Raster,
+    Refused,
+    as_16_bit,
+    check_size,
+    damaged,
+    without_colour,
+)
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, PLANES = 274, 277, 284
@@ -34,9 +41,7 @@ def _finish(kind, pixels, alpha=None, *, orientation=1, turned=False) -> Raster:
     """Turn upright unless the decoder has `turned`; drop an alpha that is opaque everywhere."""
     if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
         alpha = None
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    notes = {}
+    pixels, notes = without_colour(pixels), {}
     if orientation in _TURNS:
         notes["turned by its orientation flag"] = f" (flag {orientation})"
         turn = (lambda pixels: pixels) if turned else _TURNS[orientation]

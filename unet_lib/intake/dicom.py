@@ -5,7 +5,15 @@ import io
 import numpy as np
 
 from unet_lib.intake.dicom_display import colours_to_8_bit, number, numbers, show
-from unet_lib.intake.raster import NoPicture, Raster, Refused, as_16_bit, check_size, damaged
+from unet_lib.intake.raster import (
+    NoPicture,
+    Raster,
+    Refused,
+    as_16_bit,
+    check_size,
+    damaged,
+    without_colour,
+)
 
 _TAGS = """
 Rows Columns SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames
@@ -78,8 +86,7 @@ def read_mask(data: bytes) -> Raster:
 
 def _finish(dataset, pixels: np.ndarray, notes: dict[str, str], view: str) -> Raster:
     """Add what the tags say about the shape of a pixel."""
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
+    pixels = without_colour(pixels)
     ratio, spacing = numbers(dataset, "PixelAspectRatio"), None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         found = numbers(dataset, keyword)

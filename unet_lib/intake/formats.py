@@ -47,13 +47,14 @@ def decode(data: bytes) -> Raster:
     """
     raster = _decode(data, _READERS)
     notes = dict(raster.notes)
-    visible = ... if raster.alpha is None else raster.alpha > 0
+    coloured = raster.pixels.ndim == 3
     if raster.alpha is not None:
         share = np.mean(raster.alpha < np.iinfo(raster.alpha.dtype).max)
         notes["transparent picture"] = f" ({share:.1%} of its pixels)"
-    if raster.pixels.ndim == 3 and (colours := raster.pixels[visible]).size:
-        if (colours != colours[..., :1]).any():
-            notes["colour image"] = ""
+        seen = raster.pixels[raster.alpha > 0]
+        coloured = coloured and (seen != seen[:, :1]).any()
+    if coloured:
+        notes["colour image"] = ""
     return replace(raster, notes=notes)
 
 

@@ -67,6 +67,13 @@ def check_size(kind: str, width: int, height: int) -> None:
         )
 
 
+def without_colour(pixels: np.ndarray) -> np.ndarray:
+    """Return (H, W) if (H, W, 3) `pixels` have three equal channels; else leave them."""
+    if pixels.ndim == 3 and all(np.array_equal(pixels[..., 0], pixels[..., n]) for n in (1, 2)):
+        return pixels[..., 0]
+    return pixels
+
+
 def as_16_bit(kind: str, values: np.ndarray) -> np.ndarray:
     """Return whole numbers of any type as (...) uint16 if every one fits exactly.
 
