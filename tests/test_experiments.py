@@ -283,6 +283,17 @@ def test_waterfall_steps_from_mean_to_mean():
     assert experiments.waterfall({}, "Dice").axes[0].get_ylim() == (0, 1)  # nothing measured yet
 
 
+@pytest.mark.parametrize(
+    ("seconds", "reached", "one_label"),
+    [(0.86, 1, True), (0.84, 1, False), (1, 0.96, True), (1, 0.94, False), (0.84, 0.99, False)],
+)
+def test_points_near_each_other_share_a_label(seconds, reached, one_label):
+    """Nearer than 15 % of the range of seconds and 5 % of what was reached."""
+    points = {"low": (0, 0), "top": (1, 1), "other": (seconds, reached)}
+    labels = [text.get_text() for text in experiments.time_to_quality(points, "Dice").axes[0].texts]
+    assert labels == (["top and 1 more", "low"] if one_label else ["top", "other", "low"])
+
+
 def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
     points = {"slow": (9, 0.9), "cheap": (1, 0.5), "worse": (5, 0.4), "good": (3, 0.8)}
     ax = experiments.time_to_quality(points, "Dice").axes[0]

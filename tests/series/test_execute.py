@@ -148,6 +148,18 @@ def test_long_temporary_folders_are_left_aside(folder, tmp_path, monkeypatch):
     assert os.name != "posix" or "ipc" in printed(copies() / "02_two.ipynb")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="/tmp is a place of Unix")
+@pytest.mark.parametrize(("length", "taken"), [(60, True), (61, False)])
+def test_a_folder_for_sockets_is_at_most_60_characters_deep(tmp_path, monkeypatch, length, taken):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        place = Path(short, "x" * (length - len(short) - 1))
+        place.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        found = execute._short_folder()
+        assert len(str(place)) == length and found.parent == (place if taken else Path("/tmp"))
+        found.rmdir()
+
+
 # ----------------------------------------------------------------------------- what stays
 
 
@@ -187,6 +199,7 @@ def test_failing_notebook_is_named_and_stops_only_its_run(folder, tmp_path, caps
     write_notebook(folder / "02_two.ipynb", "print('before')", stop)
     write_notebook(folder / "03_three.ipynb", "print('last')")
     files = [params(tmp_path, "epochs: 2", name) for name in ("bad.yaml", "good.yaml")]
+    began = time.monotonic()
     assert execute.run_all(plan.plan([str(f) for f in files], {}, folder=folder)) == 1
     out, err = capsys.readouterr()
     assert "FAILED: 02_two, cell 'cell-1': ValueError: image_size must be [a] multiple of 16" in err
@@ -195,8 +208,9 @@ def test_failing_notebook_is_named_and_stops_only_its_run(folder, tmp_path, caps
     assert not (workspace.run_dir("bad") / "report.html").exists()
     assert (workspace.run_dir("good") / "report.html").exists()
     table = out[out.rindex("run ") :]
-    assert re.search(r"bad +│ failed +│ +\d+ +│ -", table), table
-    assert re.search(r"good +│ done +│ +\d+ +│ -", table), table
+    assert (bad := re.search(r"bad +│ failed +│ +(\d+) +│ -", table)), table
+    assert (good := re.search(r"good +│ done +│ +(\d+) +│ -", table)), table
+    assert int(bad[1]) + int(good[1]) <= time.monotonic() - began + 1  # each is rounded
 
 
 def test_the_same_run_twice_at_once(folder, capsys):
