@@ -283,6 +283,8 @@ def test_waterfall_steps_from_mean_to_mean():
     assert colors == [to_hex("0.7"), plotting.TRAIN.lower(), plotting.VALIDATION.lower()]
     assert ax.get_ylim() == pytest.approx((0.5 - 0.05, 1)) and ax.get_ylabel() == "Dice"
     assert experiments.waterfall({}, "Dice").axes[0].get_ylim() == (0, 1)  # nothing measured yet
+    level = experiments.waterfall({"a": np.array([0.5]), "+ b": np.array([0.5])}, "Dice").axes[0]
+    assert to_hex(level.patches[1].get_facecolor()) == plotting.TRAIN.lower()  # no worse is no fall
 
 
 def test_the_originals_recipe_is_that_of_the_parameter_file():
