@@ -30,6 +30,8 @@ def test_temperature_recovers_the_one_that_spoiled_the_probabilities():
     assert calibration.reliability(masks, surer)["error"] > 0.02
     assert ((calibration.apply_temperature(honest, 5) >= 0.5) == (honest >= 0.5)).all()
     assert np.isfinite(calibration.apply_temperature([0.0, 1.0], 2)).all()
+    ends = calibration.apply_temperature([0.0, 1.0], 1)
+    assert ends == pytest.approx([1e-7, 1 - 1e-7], rel=1e-9, abs=1e-12)  # kept off 0 and 1
 
 
 def test_a_probability_on_the_edge_of_two_bins_is_in_the_upper_one():

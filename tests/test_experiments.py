@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import re
 
 import keras
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from matplotlib.colors import to_hex
 
 from unet_lib import architecture, batches, experiments, losses, metrics, plotting, workspace
@@ -281,6 +283,31 @@ def test_waterfall_steps_from_mean_to_mean():
     assert colors == [to_hex("0.7"), plotting.TRAIN.lower(), plotting.VALIDATION.lower()]
     assert ax.get_ylim() == pytest.approx((0.5 - 0.05, 1)) and ax.get_ylabel() == "Dice"
     assert experiments.waterfall({}, "Dice").axes[0].get_ylim() == (0, 1)  # nothing measured yet
+    level = experiments.waterfall({"a": np.array([0.5]), "+ b": np.array([0.5])}, "Dice").axes[0]
+    assert to_hex(level.patches[1].get_facecolor()) == plotting.TRAIN.lower()  # no worse is no fall
+
+
+def test_the_originals_recipe_is_that_of_the_parameter_file():
+    text = (workspace.PROJECT / "notebooks" / "params" / "original.yaml").read_text("utf-8")
+    written = yaml.safe_load(text) | {"learning_rate": 0.0001, "augment": "none"}
+    assert re.search(r"^learning_rate: 0\.0001 ", text, re.M)
+    assert re.search(r"^augment: false$", text, re.M)
+    left = {"standardize": False, "augmentation_strength": 1.0}  # not in the file: the defaults
+    assert experiments.ORIGINAL == {k: (written | left)[k] for k in experiments.ORIGINAL}
+    ours = {"head": "direct", "normalization": "batch", "loss": "bce_dice", "learning_rate": 0.002,
+            "schedule": "cosine", "augment": "both"}
+    assert experiments.BEST == experiments.ORIGINAL | ours
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reached", "one_label"),
+    [(0.86, 1, True), (0.84, 1, False), (1, 0.96, True), (1, 0.94, False), (0.84, 0.99, False)],
+)
+def test_points_near_each_other_share_a_label(seconds, reached, one_label):
+    """Nearer than 15 % of the range of seconds and 5 % of what was reached."""
+    points = {"low": (0, 0), "top": (1, 1), "other": (seconds, reached)}
+    labels = [text.get_text() for text in experiments.time_to_quality(points, "Dice").axes[0].texts]
+    assert labels == (["top and 1 more", "low"] if one_label else ["top", "other", "low"])
 
 
 def test_time_to_quality_joins_what_no_cheaper_recipe_equals():

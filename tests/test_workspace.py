@@ -18,6 +18,11 @@ import pytest
 from unet_lib import workspace
 
 
+def test_json_is_written_a_value_a_line(tmp_path):
+    workspace.write_json(tmp_path / "a.json", {"a": 1, "b": ["ü"]})
+    assert (tmp_path / "a.json").read_bytes() == b'{\n "a": 1,\n "b": [\n  "\\u00fc"\n ]\n}\n'
+
+
 def test_the_project_is_the_folder_that_holds_notebooks_and_library():
     assert workspace.CHECKOUT
     assert workspace.PROJECT == Path(__file__).resolve().parents[1]

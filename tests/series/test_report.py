@@ -63,6 +63,15 @@ def test_page_holds_all_notebooks_and_refers_to_nothing_outside(tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["report.html"]
 
 
+def test_ids_of_cells_are_no_longer_than_nbformat_allows(tmp_path):
+    stem = "01_" + "o" * 57
+    report.write_report([executed(tmp_path, stem, None)], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    cells = [name.removeprefix("cell-id=") for name in page.ids if name.startswith("cell-id=")]
+    assert set(cells) == {"contents", stem, f"{stem}-tit", f"{stem}-fig"}
+    assert max(map(len, cells)) == 64
+
+
 def test_contents_tell_what_is_older_than_what_it_needs(tmp_path):
     times = {"04_train": "2026-01-02T10:00:00.0", "05_evaluate": "2026-01-01T10:00:00.0",
              "06_more": "2026-01-03T10:00:00.0", "07_other": None}
