@@ -34,13 +34,11 @@ def prepare() -> None:
     Raises:
         RuntimeError: pip could not install them; the message holds the command.
     """
-    set_environment()
+    quieten()
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         shell.ast_node_interactivity = "last_expr"
         if hasattr(shell, "kernel"):
             os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    if "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _QuietTensorFlow())
     missing = [r for r in _dependencies() if importlib.util.find_spec(_module(r)) is None]
     if missing:
         _install(missing)
@@ -51,6 +49,13 @@ def set_environment() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off by default on AMD: 1.5 times slower
     os.environ["KERAS_HOME"] = str(_KERAS_HOME)
+
+
+def quieten() -> None:
+    """Make a later import of TensorFlow silent, and what it computes quick."""
+    set_environment()
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietTensorFlow())
 
 
 class _QuietTensorFlow(importlib.abc.MetaPathFinder):

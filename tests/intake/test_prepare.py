@@ -20,7 +20,7 @@ from made_trees import (
 )
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import prepare
+from unet_lib.intake import prepare, writing
 
 
 def lose_train(root):
@@ -170,7 +170,7 @@ def test_the_data_hash_knows_pixels_not_their_encoding(source, target):
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from unet_lib.intake import prepare
+from unet_lib.intake import prepare, writing
 source, target, point = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 def die_at(module, name, number, after):
     real, calls = getattr(module, name), []
@@ -182,7 +182,7 @@ def die_at(module, name, number, after):
         return result
     setattr(module, name, call)
 name, number, after = point.split()
-module = {"_put": prepare, "rename": os, "write_text": Path, "rmtree": shutil}[name]
+module = {"_put": writing, "rename": os, "write_text": Path, "rmtree": shutil}[name]
 die_at(module, name, int(number), after == "after")
 prepare.restructure(source, target, split_seed=1)
 """
@@ -223,7 +223,7 @@ def test_an_old_data_set_survives_a_kill_in_the_swap(source, target, monkeypatch
     before = content(target)
     run(KILLED, source, target, "rename 1 after").communicate()
     assert not target.exists() and (target.parent / ".xrays.old").exists()
-    monkeypatch.setattr(prepare, "_build", lambda *_: 1 / 0)
+    monkeypatch.setattr(writing, "build", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # the next run gives it back before it builds
         prepare.restructure(source, target, split_seed=1)
     assert content(target) == before
