@@ -67,7 +67,7 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def execute_quietly(module):
-                with _stderr_aside():
+                with stderr_aside():
                     execute(module)
 
             spec.loader.exec_module = execute_quietly
@@ -75,7 +75,7 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
 
 
 @contextlib.contextmanager
-def _stderr_aside() -> Iterator[None]:
+def stderr_aside() -> Iterator[None]:
     """Turn the process' stderr, as C++ sees it, into nothing for a while."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

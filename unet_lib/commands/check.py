@@ -115,9 +115,9 @@ def show_plan(plan: dict, split: dict) -> None:
     from unet_lib.series import probe
 
     model = {k: plan[k] for k in ("head", "normalization", "standardize")}
-    seconds, memory = probe.measure(
-        image_size=plan["image_size"], batch_size=plan["batch_size"], loss=plan["loss"], **model
-    )
+    sizes = {k: plan[k] for k in ("image_size", "batch_size", "loss")}
+    with bootstrap.stderr_aside():  # that there is no GPU is no news here
+        seconds, memory = probe.measure(**sizes, **model)
     steps = -(-len(split["train"]) // plan["batch_size"])
     checks = -(-len(split["validation"]) // plan["batch_size"]) / 3  # no gradients
     total = plan["epochs"] * (steps + checks) * seconds
@@ -241,7 +241,9 @@ def _bar():
     def shown():
         columns = (rich.TextColumn("reading"), rich.BarColumn(30), rich.MofNCompleteColumn(),
                    rich.TimeRemainingColumn())
-        with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        hidden = not console.is_terminal  # a log gets no bar, not even an empty line
+        with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
             task = bar.add_task("", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
