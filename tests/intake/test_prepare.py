@@ -553,7 +553,7 @@ def test_the_data_hash_of_a_plain_set_is_that_of_its_files(tmp_path):
 @pytest.mark.parametrize("column", ["mask", "group", "part"])
 def test_a_list_that_says_something_else_is_another_source(column, tmp_path):
     root = make_set(tmp_path / "s", lambda n: WHITE if n else LEFT * np.uint8(255))
-    rows = [{"image": f"images/P{n:02d}.png", "mask": f"masks/P{n:02d}.png", "group": f"g{n // 2}",
+    rows = [{"image": f"images/P{n:02d}.png", "mask": f"masks/P{n:02d}.png", "group": f"g{n}",
              "part": "validation" if n > 5 else "train"} for n in range(8)]  # fmt: skip
 
     def save_list():
@@ -561,7 +561,7 @@ def test_a_list_that_says_something_else_is_another_source(column, tmp_path):
         return put(root / "list.csv", "\n".join(["image,mask,group,part", *lines]))
 
     first = prepare.restructure(save_list(), tmp_path / "made")
-    assert first["split"]["validation"] == ["P06", "P07"] and first["groups"]["P03"] == "g1"
+    assert first["split"]["validation"] == ["P06", "P07"] and first["groups"]["P03"] == "g3"
     assert not prepare.restructure(save_list(), tmp_path / "made")["written"]
     rows[0][column], rows[7][column] = rows[7][column], rows[0][column]
     second = prepare.restructure(save_list(), tmp_path / "made")
