@@ -61,11 +61,11 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
 def show_audited(audited: Audited) -> None:
     """Print what a source holds: pairs, formats, sizes, depth, values of the masks."""
     looks = audited.looks.values()
-    sizes = Counter(f"{look.shape[1]} x {look.shape[0]}" for look in looks)
+    sizes = Counter(look.shape[::-1] for look in looks)
     kinds = Counter(look.kind for look in looks)
     _say(f"pairs: {len(audited.pairs)}, test images: {len(looks) - len(audited.pairs)}")
     _say(f"formats: {_most(kinds)}")
-    _say(f"sizes in px: {_most(sizes)}")
+    _say(f"sizes in px (width x height): {_sizes(sizes)}")
     _say(f"depth: {audited.scales.rule or '8 bits'}")
     _say(f"values of the masks:\n{masks.show_table(audited.meaning.rows)}")
     _say(f"foreground: {', '.join(sorted(map(str, audited.meaning.foreground))) or 'none'}")
@@ -223,6 +223,14 @@ def _say(text: str, stream=None) -> None:
         long = stream.isatty() and len(line) > width
         print(textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False,
                             break_on_hyphens=False) if long else line, file=stream, flush=True)
+
+
+def _sizes(counted: Counter) -> str:
+    """Return the sizes of a set, of many the smallest and the largest."""
+    if len(counted) > 4:
+        least, most = (pick(counted, key=lambda s: s[0] * s[1]) for pick in (min, max))
+        return "{} different ones, {} x {} to {} x {}".format(len(counted), *least, *most)
+    return _most(Counter({f"{width} x {height}": n for (width, height), n in counted.items()}))
 
 
 def _most(counted: Counter, most: int = 4) -> str:
