@@ -248,14 +248,14 @@ def test_phantoms_are_drawn_once_and_nothing_else_is_made(tmp_path, capsys):
 def test_formats_and_sizes_are_counted(tmp_path, capsys):
     root = make_set(tmp_path / "s")
     put(root / "images/P00.png", dicom(chest(0) * np.uint16(16)))
-    put(root / "images/P01.png", chest(1, 80)[:79])
+    put(root / "images/P01.png", chest(1, 400)[:399])
     _, out, _ = called("s", capsys=capsys)
     assert "formats: PNG (7), DICOM (1)\n" in out
-    assert "(width x height): 64 x 64 (7), 80 x 79 (1)\n" in out
+    assert "(width x height): 64 x 64 (7), 400 x 399 (1)\n" in out
     for number in range(2, 8):
         put(root / f"images/P{number:02d}.png", chest(number, 60 + number))
     _, out, _ = called("s", capsys=capsys)
-    assert "(width x height): 8 different ones, 62 x 62 to 80 x 79\n" in out
+    assert "(width x height): 7 different ones, 62 x 62 to 400 x 399\n" in out
 
 
 class Terminal:
