@@ -43,8 +43,10 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                      "intake.tree"},
     "intake.manifest": LOW | {"intake.audit", "intake.faults", "intake.splits", "intake.tree"},
     "intake.sources": {"phantom", "workspace", "intake.tree"},
+    "intake.writing": {"datasets", "intake.audit", "intake.looks", "intake.reading",
+                       "intake.tree"},
     "intake.prepare": LOW | {"datasets", "intake.audit", "intake.looks", "intake.manifest",
-                             "intake.reading", "intake.sources", "intake.splits", "intake.tree"},
+                             "intake.sources", "intake.splits", "intake.tree", "intake.writing"},
     "datasets": LOW, "pixels": set(), "batches": LOW | {"datasets", "pixels", "augmentation"},
     "augmentation": set(), "architecture": {"parameters"}, "losses": set(), "metrics": set(),
     "calibration": set(), "runs": {"workspace", "bootstrap"},
@@ -58,8 +60,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "series.kernels": {"bootstrap"}, "series.progress": set(), "series.report": {"workspace"},
     "series.probe": {"architecture", "experiments", "losses"},
     "commands.check": LOW | {"bootstrap", "parameters", "plotting", "series.probe", "intake.audit",
-                             "intake.masks", "intake.prepare", "intake.reading",
-                             "intake.sources", "intake.tree"},
+                             "intake.masks", "intake.prepare", "intake.sources",
+                             "intake.tree", "intake.writing"},
     "__main__": LOW | {"commands.check", "series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work

@@ -1,6 +1,7 @@
 """The command line: `python -m unet_lib run` and `check`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -43,14 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
+    os.environ["MPLBACKEND"] = "agg"  # the sheet is a file: no window, whatever the user has set
     from unet_lib.commands import check  # with all that reads pictures: --help answers without
 
+    out = Path(asked.out) if asked.out else None
     try:
-        values = check.convert(asked.parameters)
+        values = check.convert(asked.source, asked.parameters, out=out)
     except ValueError as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
-    return check.run(asked.source, values, out=Path(asked.out) if asked.out else None)
+    return check.run(asked.source, values, out=out)
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -34,12 +34,11 @@ def prepare() -> None:
     Raises:
         RuntimeError: pip could not install them; the message holds the command.
     """
-    set_environment()
+    quieten()
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         shell.ast_node_interactivity = "last_expr"
         if hasattr(shell, "kernel"):
             os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    quiet_tensorflow()
     missing = [r for r in _dependencies() if importlib.util.find_spec(_module(r)) is None]
     if missing:
         _install(missing)
@@ -53,8 +52,8 @@ def set_environment() -> None:
     os.environ["KERAS_HOME"] = str(_KERAS_HOME)
 
 
-def quiet_tensorflow() -> None:
-    """See to it that TensorFlow says nothing when it is imported later."""
+def quieten() -> None:
+    """Make a later import of TensorFlow silent, and what it computes quick."""
     set_environment()
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _QuietTensorFlow())
@@ -69,7 +68,7 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def execute_quietly(module):
-                with _stderr_aside():
+                with stderr_aside():
                     execute(module)
 
             spec.loader.exec_module = execute_quietly
@@ -77,7 +76,7 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
 
 
 @contextlib.contextmanager
-def _stderr_aside() -> Iterator[None]:
+def stderr_aside() -> Iterator[None]:
     """Turn the process' stderr, as C++ sees it, into nothing for a while."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -6,6 +6,7 @@ import numbers
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from unet_lib import workspace
 
@@ -238,7 +239,8 @@ def _missing(path: object) -> str:
         return "use a path that this account may read"
     near = difflib.get_close_matches(place.name, there, 1)
     beside = f"; did you mean {str(place.with_name(near[0]))!r}?" if near else ""
-    return f"looked for {place} (relative paths start at {workspace.PROJECT}){beside}"
+    start = "" if Path(path).is_absolute() else f" (relative paths start at {workspace.PROJECT})"
+    return f"looked for {place}{start}{beside}"
 
 
 # In the order in which the notebooks declare them.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_sets import LUNGS, WHITE, chest, dicom, make_set, met, put, turned
 from made_trees import (
     BOX,
     GREY,
@@ -23,7 +24,7 @@ from made_trees import (
 )
 
 from unet_lib import datasets
-from unet_lib.intake import prepare
+from unet_lib.intake import looks, prepare
 from unet_lib.intake.faults import FAULTS
 
 
@@ -131,3 +132,221 @@ def test_progress_counts_every_file_once(source, target):
     steps = []
     prepare.restructure(source, target, progress=lambda done, total: steps.append((done, total)))
     assert steps == [(number, 10) for number in range(1, 11)]
+
+
+# ------------------------------------------------------------------------- decided for the set
+
+
+def made(root, **options):
+    """Return the manifest of a set, what was found in it, and a function that reads an image."""
+    target = root.with_name(f"{root.name}-made")
+    before = state(root)
+    manifest = prepare.restructure(root, target, **options)
+    assert state(root) == before
+    return manifest, met(manifest), lambda n: datasets.read_image(target / f"train/images/{n}.png")
+
+
+def deep(number):
+    """Return films of a 12-bit detector, four of them odd."""
+    film = chest(number).astype(np.uint16) * 18
+    if number == 0:
+        film[0, 0] = 65535  # a burnt-in marker
+    if number == 1:
+        film[0, 0] = 4096  # one count too many
+    if number == 2:
+        film //= 4  # exposed too little
+    if number == 3:
+        film += 32768  # an offset
+    return film
+
+
+def test_16_bits_are_scaled_together(tmp_path):
+    manifest, found, read = made(make_set(tmp_path / "s", count=12, image=deep))
+    assert manifest["intensity_rule"].startswith("12 bits, as")
+    grey = {n: np.median(read(f"P{n:02d}")) for n in range(12)}
+    assert grey[0] == pytest.approx(grey[4], abs=4) and grey[1] == pytest.approx(grey[4], abs=4)
+    assert grey[2] == pytest.approx(grey[4] / 4, abs=4)
+    low, high = np.percentile(read("P03"), [1, 99])
+    assert high - low > 100
+    assert found["16-bit picture unlike the rest"][0].startswith("images/P03.png")
+    assert len(found["16-bit image"]) == 12
+    for name in manifest["items"]:
+        file = tmp_path / f"s-made/train/images/{name}.png"
+        assert file.read_bytes()[24:26] == b"\x08\x00"  # 8 bits, grey
+        assert looks.hash_pixels(read(name)) == manifest["items"][name]["image_sha256"]
+
+
+def test_a_fixed_range_is_taken_for_all(tmp_path):
+    manifest, _, read = made(make_set(tmp_path / "s", image=deep), intensity="0,8191")
+    np.testing.assert_array_equal(read("P05"), np.rint(deep(5) / 8191 * 255))
+    assert manifest["intensity"] == "0,8191" and "0 to 8191" in manifest["intensity_rule"]
+
+
+def test_few_grey_levels_are_told(tmp_path):
+    def flat(number):
+        return (chest(number) // 40 + number).astype(np.uint8) if number < 2 else chest(number)
+
+    _, found, _ = made(make_set(tmp_path / "s", image=flat))
+    assert found["few grey levels"] == ["images/P00.png (4 of 256)", "images/P01.png (4 of 256)"]
+
+
+def quarter(number):
+    return chest(number) if number % 4 else 255 - chest(number)
+
+
+@pytest.mark.parametrize("invert", ["no", "auto", "yes"])
+def test_negatives_among_positives(invert, tmp_path):
+    root = make_set(tmp_path / "s", image=quarter)
+    manifest, found, read = made(root, invert=invert)
+    names = ["images/P00.png", "images/P04.png"]
+    fault = {"no": "may be a negative", "auto": "negative, turned round"}.get(invert)
+    assert found == ({fault: names} if fault else {})
+    np.testing.assert_array_equal(read("P00"), quarter(0) if invert == "no" else chest(0))
+    np.testing.assert_array_equal(read("P01"), 255 - chest(1) if invert == "yes" else chest(1))
+    for name in ("P00", "P01"):
+        assert looks.hash_pixels(read(name)) == manifest["items"][name]["image_sha256"]
+
+
+def test_a_set_of_negatives_alone_is_taken_as_it_is(tmp_path):
+    _, found, read = made(make_set(tmp_path / "s", image=lambda n: 255 - chest(n)), invert="auto")
+    assert found == {} and (read("P00") == 255 - chest(0)).all()
+
+
+def test_dicom_is_never_turned(tmp_path):
+    root = make_set(tmp_path / "s")
+    for number in range(8):
+        film = (255 - chest(number)) if number == 0 else chest(number)
+        put(root / f"images/P{number:02d}.png", dicom(film * np.uint16(16)))
+    seen = {}
+    for invert in ("no", "auto", "yes"):
+        _, found, read = made(root, invert=invert)
+        seen[invert] = read("P00"), read("P01")
+        told = found.get("may be a negative", [])
+        assert told == ([] if invert == "yes" else ["images/P00.png: DICOM, as its tags ask for"])
+    for images in seen.values():
+        assert (images[0] == seen["no"][0]).all() and (images[1] == seen["no"][1]).all()
+
+
+def films(number):
+    return chest(number // 3) + np.uint8(number % 3)
+
+
+def test_near_copies_of_one_patient(tmp_path):
+    root = make_set(tmp_path / "s", count=30, image=films)
+    for path in sorted(root.glob("*/*.png")):
+        number = int(path.stem[1:])
+        path.rename(path.with_name(f"{number // 3:04d}_{number % 3}.png"))
+    manifest, found, _ = made(root)
+    sides = [{name[:4] for name in manifest["split"][side]} for side in ("train", "validation")]
+    assert sides[0] & sides[1]
+    told = found["near copies that share a prefix"]
+    assert len(told) == 20 and told[0] == "0000_0 and 0000_1 (prefix 0000)"
+    manifest, found, _ = made(root, group_by=r"^(\d+)_")
+    sides = [{name[:4] for name in manifest["split"][side]} for side in ("train", "validation")]
+    assert not sides[0] & sides[1] and sides[1] and found == {}
+    assert manifest["groups"]["0003_1"] == "0003" and manifest["group_by"] == r"^(\d+)_"
+
+
+def test_near_copies_are_named_once_each_however_many_there_are(tmp_path):
+    root = make_set(tmp_path / "s", count=40, name="A-{}", image=lambda n: chest(0) + np.uint8(n))
+    make_set(root, count=2, name="B-{}")
+    _, found, _ = made(root)
+    assert len(found["near copies that share a prefix"]) <= 41
+
+
+def test_an_empty_mask_is_excluded_or_kept_as_a_fact(tmp_path):
+    def some(number):
+        return WHITE if number else WHITE * 0
+
+    root = make_set(tmp_path / "s", some)
+    manifest, found, _ = made(root)
+    assert "P00" not in manifest["items"] and found == {"empty mask": ["masks/P00.png"]}
+    manifest, found, _ = made(root, empty_masks="keep")
+    assert "P00" in manifest["items"] and found == {"empty mask, kept": ["masks/P00.png"]}
+    assert not datasets.read_mask(tmp_path / "s-made/train/masks/P00.png").any()
+
+
+def test_noise_is_an_empty_mask(tmp_path):
+    def some(number):
+        faint = np.zeros((64, 64), np.uint8)
+        faint[3] = 3
+        return WHITE if number else faint
+
+    _, found, _ = made(make_set(tmp_path / "s", some))
+    assert found["empty mask"] == ["masks/P00.png: what is not 0 is scattered and faint"]
+
+
+def test_masks_of_another_size(tmp_path):
+    """As in COVID-19 Radiography: films of 299 px, masks of 256 px in three equal channels."""
+    large = WHITE.repeat(4, 0).repeat(4, 1)
+    root = make_set(tmp_path / "s", np.dstack([large] * 3), image=lambda n: chest(n, 299))
+    put(root / "masks/P07.png", large[:, :200])
+    manifest, found, _ = made(root)
+    assert len(found["mask of another size"]) == 7
+    assert found["mask of another size"][0] == "masks/P00.png (256 x 256 to 299 x 299)"
+    assert found["image and mask of different size"] == [
+        "masks/P07.png (image 299 x 299, mask 256 x 200)"]  # fmt: skip
+    mask = datasets.read_mask(tmp_path / "s-made/train/masks/P00.png")
+    assert mask.shape == (299, 299) and mask.mean() == pytest.approx(LUNGS.mean(), abs=0.01)
+    assert manifest["items"]["P00"]["height"] == 299
+
+
+def test_an_orientation_flag_is_honoured(tmp_path):
+    def lying(pixels):
+        return turned(np.rot90(pixels))
+
+    root = make_set(tmp_path / "s", image=lambda n: lying(chest(n)) if n % 2 else chest(n))
+    put(root / "masks/P00.png", lying(WHITE))
+    _, found, read = made(root)
+    np.testing.assert_array_equal(read("P01"), chest(1))
+    mask = tmp_path / "s-made/train/masks/P00.png"
+    assert (datasets.read_mask(mask) == LUNGS).all() and b"eXIf" not in mask.read_bytes()
+    assert found["turned by its orientation flag"] == [
+        *(f"images/P0{n}.png (flag 6)" for n in (1, 3, 5, 7)),
+        "masks/P00.png (flag 6)",
+    ]
+
+
+def test_ids_that_differ_only_in_case(tmp_path):
+    root = make_set(tmp_path / "s")
+    put(root / "images/p00.png", chest(99))
+    put(root / "masks/p00.png", WHITE)
+    _, found, _ = made(root)
+    assert found == {"ids that differ only in case": ["P00 and p00"]}
+
+
+def test_what_macos_leaves_in_an_archive_is_no_picture(tmp_path):
+    root = make_set(tmp_path / "s")
+    for name in ("__MACOSX/images/._P00.png", "images/._P00.png"):
+        put(root / name, b"\0\5\x16\7")
+    manifest, found, _ = made(root)
+    assert len(manifest["items"]) == 8 and set(found) <= {"stray file", "folder ignored"}
+
+
+def test_a_folder_of_ones_own_for_validation(tmp_path):
+    root = tmp_path / "s"
+    make_set(root / "train")
+    make_set(root / "val", count=3, name="V{}", image=lambda n: chest(100 + n))
+    manifest, found, _ = made(root)
+    assert manifest["split"]["validation"] == ["V0", "V1", "V2"]
+    assert found == {"val_fraction unused": ["3 pairs"]}
+
+
+def test_two_masks_for_one_id(tmp_path):
+    root = make_set(tmp_path / "s")
+    put(root / "masks/P00_mask.png", WHITE)
+    _, found, _ = made(root)
+    assert len(found["two files with one id"]) == 1
+    assert "P00_mask.png" in found["two files with one id"][0]
+
+
+def test_links_are_followed_where_that_is_asked(tmp_path):
+    root = make_set(tmp_path / "blobs")
+    for path in root.glob("*/*.png"):
+        link = tmp_path / "s" / path.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    with pytest.raises(ValueError, match="follow_links"):
+        prepare.restructure(tmp_path / "s", tmp_path / "s-made")
+    manifest, found, _ = made(tmp_path / "s", follow_links=True)
+    assert len(manifest["items"]) == 8 and found == {}

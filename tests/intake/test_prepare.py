@@ -1,12 +1,29 @@
 """A data set appears whole or not at all, and no source is touched."""
 
 import errno
+import hashlib
+import json
 import os
+import re
 import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from made_sets import (
+    LEFT,
+    LUNGS,
+    RIGHT,
+    WHITE,
+    chest,
+    dicom,
+    encode,
+    make_set,
+    met,
+    palette,
+    put,
+)
 from made_trees import (
     GREY,
     content,
@@ -20,7 +37,7 @@ from made_trees import (
 )
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import prepare
+from unet_lib.intake import looks, prepare, writing
 
 
 def lose_train(root):
@@ -170,7 +187,7 @@ def test_the_data_hash_knows_pixels_not_their_encoding(source, target):
 KILLED = """
 import itertools, os, shutil, signal, sys
 from pathlib import Path
-from unet_lib.intake import prepare
+from unet_lib.intake import prepare, writing
 source, target, point = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 def die_at(module, name, number, after):
     real, calls = getattr(module, name), itertools.count(1)
@@ -182,7 +199,7 @@ def die_at(module, name, number, after):
         return result
     setattr(module, name, call)
 name, number, after = point.split()
-module = {"_put": prepare, "rename": os, "write_text": Path, "rmtree": shutil}[name]
+module = {"_put": writing, "rename": os, "write_text": Path, "rmtree": shutil}[name]
 die_at(module, name, int(number), after == "after")
 prepare.restructure(source, target, split_seed=1)
 """
@@ -223,7 +240,7 @@ def test_an_old_data_set_survives_a_kill_in_the_swap(source, target, monkeypatch
     before = content(target)
     run(KILLED, source, target, "rename 1 after").communicate()
     assert not target.exists() and (target.parent / ".xrays.old").exists()
-    monkeypatch.setattr(prepare, "_build", lambda *_: 1 / 0)
+    monkeypatch.setattr(writing, "build", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # the next run gives it back before it builds
         prepare.restructure(source, target, split_seed=1)
     assert content(target) == before
@@ -275,3 +292,288 @@ def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path, target):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 * 500 * 500  # 24 pairs hold 48 times 500 x 500 bytes
+
+
+# ------------------------------------------------------------------------- what becomes of masks
+
+
+def alpha(colour, ground, *, over=LUNGS):
+    """Return (64, 64, 4): one colour on the lungs, opaque there alone, another elsewhere."""
+    made = np.full((64, 64, 4), [*ground, 0], np.uint8)
+    made[over] = [*colour, 255]
+    return made
+
+
+def stray(value):
+    mask = LUNGS.astype(np.uint8)
+    mask[5, 5:8] = value
+    return lambda number: mask if number == 0 else LUNGS.astype(np.uint8)
+
+
+def soft(number):
+    return encode(WHITE, "jpeg", quality=75)
+
+
+PLAIN = [  # a kind of masks, what is found and in how many files
+    ("0 and 255", WHITE, "", 0),
+    ("0 and 1", LUNGS.astype(np.uint8), "mask of 0 and 1", 8),
+    ("both", lambda n: WHITE if n % 2 else WHITE // 255, "mask of 0 and 1", 4),
+    ("16 bits", LUNGS * np.uint16(65535), "mask of other values", 8),
+    ("one colour", np.dstack([WHITE, WHITE * 0, WHITE * 0]), "coloured mask", 8),
+    ("JPEG", soft, "mask with a soft border", 8),
+    ("alpha", alpha((255, 255, 255), (255, 255, 255)), "mask in the alpha channel", 8),
+    ("stray 3", stray(3), "stray value in a mask", 1),
+    ("stray 255", stray(255), "stray value in a mask", 1),
+]
+
+
+@pytest.mark.parametrize(("mask", "fault", "count"), [row[1:] for row in PLAIN],
+                         ids=[row[0] for row in PLAIN])  # fmt: skip
+def test_plain_masks_are_stored_as_0_and_255(mask, fault, count, tmp_path):
+    root = make_set(tmp_path / "source", mask)
+    before = state(root)
+    manifest = prepare.restructure(root, tmp_path / "data/made")
+    assert state(root) == before
+    found = met(manifest)
+    assert len(found.get(fault, [])) == count and (found if count else not found)
+    for name, item in manifest["items"].items():
+        file = tmp_path / f"data/made/train/masks/{name}.png"
+        pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(pixels)) == {0, 255} and pixels.shape == (64, 64)
+        held = datasets.read_mask(file)
+        assert looks.hash_pixels(held) == item["mask_sha256"]
+        assert (held != LUNGS).mean() < (0.01 if mask is soft else 1e-9)
+        origin = root / f"masks/{name}.png"
+        plain = not fault
+        assert (file.read_bytes() == origin.read_bytes()) == plain
+        image = tmp_path / f"data/made/train/images/{name}.png"
+        assert image.read_bytes() == (root / f"images/{name}.png").read_bytes()
+
+
+VOC = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
+SIDES = np.uint8(1) * RIGHT + np.uint8(2) * LEFT
+HEART = SIDES.copy()
+HEART[30:50, 28:36] = 3
+COLOURS = np.dstack([LEFT * np.uint8(255), WHITE * 0, RIGHT * np.uint8(255)])
+
+REFUSED = [  # a kind of masks, the line that settles it
+    ("1 and 2", SIDES, "1,2"),
+    ("1 alone in many", lambda n: SIDES if n == 3 else np.minimum(SIDES, 1), "1,2"),
+    ("127 and 255", np.uint8(127) * RIGHT + np.uint8(255) * LEFT, "127,255"),
+    ("85 and 170", np.uint8(85) * RIGHT + np.uint8(170) * LEFT, "85,170"),
+    ("blue and red", COLOURS, "#0000ff,#ff0000"),
+    ("LabelMe", palette(SIDES, VOC), "#008000,#800000"),
+    ("inverted", 255 - WHITE, "0"),
+    ("ilastik", np.where(LUNGS, 1, 2).astype(np.uint8), "1"),
+]
+
+
+@pytest.mark.parametrize(("mask", "line"), [row[1:] for row in REFUSED],
+                         ids=[row[0] for row in REFUSED])  # fmt: skip
+def test_masks_that_are_not_plain_are_refused_and_settled_by_the_line(mask, line, tmp_path):
+    root, target = make_set(tmp_path / "source", mask), tmp_path / "data/made"
+    before = state(tmp_path)
+    with pytest.raises(ValueError, match=f'mask_values: "{re.escape(line)}"') as refusal:
+        prepare.restructure(root, target)
+    assert "of the pixels   files" in str(refusal.value) and state(tmp_path) == before
+    manifest = prepare.restructure(root, target, mask_values=line)
+    assert manifest["mask_values"] == line and manifest["foreground"] == sorted(line.split(","))
+    mask = datasets.read_mask(target / "train/masks/P03.png")
+    np.testing.assert_array_equal(mask, LUNGS)
+
+
+def test_a_heart_is_named_out(tmp_path):
+    root = make_set(tmp_path / "source", palette(HEART, VOC))
+    with pytest.raises(ValueError, match="#808000"):
+        prepare.restructure(root, tmp_path / "made")
+    prepare.restructure(root, tmp_path / "made", mask_values="#800000,#008000")
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P00.png"), LUNGS)
+
+
+def test_some_inverted_masks_are_listed(tmp_path):
+    root = make_set(tmp_path / "source", lambda n: 255 - WHITE if n in (2, 5) else WHITE)
+    with pytest.raises(ValueError, match="mask_values") as refusal:
+        prepare.restructure(root, tmp_path / "made")
+    text = str(refusal.value)
+    assert "in 2 of 8 files" in text and "masks/P02.png" in text and "masks/P05.png" in text
+    assert "P01" not in text and not (tmp_path / "made").exists()
+
+
+def test_a_red_lung_on_a_transparent_ground_is_refused_never_turned_round(tmp_path):
+    root = make_set(tmp_path / "source", alpha((255, 0, 0), (255, 255, 255)))
+    with pytest.raises(ValueError, match='mask_values: "#ff0000"'):
+        prepare.restructure(root, tmp_path / "made")
+    prepare.restructure(root, tmp_path / "made", mask_values="#ff0000")
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P00.png"), LUNGS)
+
+
+def test_left_and_right_are_joined(tmp_path):
+    for number in range(8):
+        put(tmp_path / f"s/CXR_png/P{number}.png", chest(number))
+        put(tmp_path / f"s/ManualMask/leftMask/P{number}.png", LEFT * np.uint8(255))
+        put(tmp_path / f"s/ManualMask/rightMask/P{number}.png", RIGHT * np.uint8(255))
+    manifest = prepare.restructure(tmp_path / "s", tmp_path / "made")
+    assert len(manifest["items"]) == 8 and met(manifest) == {}
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), LUNGS)
+
+
+# --------------------------------------------------------------------------------- annotations
+
+
+def corners(mask):
+    """Return the four corners of a box in a mask as [x, y]."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return [[int(x), int(y)] for x, y in
+            ((left, top), (right, top), (right, bottom), (left, bottom))]  # fmt: skip
+
+
+def labelme(root, shapes, count=8):
+    for number in range(count):
+        put(root / f"P{number}.png", chest(number))
+        put(root / f"P{number}.json", json.dumps({
+            "imagePath": f"P{number}.png", "imageHeight": 64, "imageWidth": 64, "shapes": [
+                {"label": label, "points": corners(mask), "shape_type": "polygon"}
+                for label, mask in shapes]}))  # fmt: skip
+    return root
+
+
+def coco(root, shapes, count=8):
+    categories = {label: 7 + 5 * n for n, label in enumerate(dict.fromkeys(s[0] for s in shapes))}
+    items = []
+    for number in range(count):
+        put(root / f"images/P{number}.png", chest(number))
+        for label, mask in shapes:
+            items.append({"id": len(items), "image_id": number, "category_id": categories[label],
+                          "segmentation": [sum(corners(mask), [])]})  # fmt: skip
+    listed = [{"id": n, "file_name": f"P{n}.png", "height": 64, "width": 64} for n in range(count)]
+    named = [{"id": number, "name": label} for label, number in categories.items()]
+    text = json.dumps({"images": listed, "annotations": items, "categories": named})
+    put(root / "annotations.json", text)
+    return root
+
+
+@pytest.mark.parametrize("write", [labelme, coco])
+def test_lungs_of_an_annotation_are_joined(write, tmp_path):
+    root = write(tmp_path / "s", [("left lung", LEFT), ("right lung", RIGHT)])
+    before = state(root)
+    manifest = prepare.restructure(root, tmp_path / "made")
+    assert state(root) == before and len(manifest["items"]) == 8
+    assert manifest["foreground"] == ["left lung", "right lung"]
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), LUNGS)
+    told = met(manifest)
+    assert list(told) == ["mask drawn from an annotation"]
+    assert len(told["mask drawn from an annotation"]) == 16
+    assert told["mask drawn from an annotation"][0].endswith("(P0, left lung)")
+
+
+@pytest.mark.parametrize("write", [labelme, coco])
+@pytest.mark.parametrize("order", [1, -1])
+def test_no_label_of_an_annotation_goes_unseen(order, write, tmp_path):
+    """Whichever label comes last: lung and heart are two things, and somebody has to say so."""
+    heart = np.zeros((64, 64), bool)
+    heart[30:50, 28:36] = True
+    root = write(tmp_path / "s", [("lung", LUNGS & ~LEFT), ("heart", heart)][::order])
+    with pytest.raises(ValueError, match='mask_values: "heart,lung"'):
+        prepare.restructure(root, tmp_path / "made")
+    manifest = prepare.restructure(root, tmp_path / "made", mask_values="lung")
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), RIGHT)
+    assert {row["value"] for row in manifest["mask_table"]} == {0, "lung", "heart"}
+
+
+def test_what_an_annotation_leaves_out_is_told(tmp_path):
+    root = coco(tmp_path / "s", [("lung", LEFT)])
+    path = root / "annotations.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["iscrowd"] = 1  # of P0: nothing is left
+    extra = {"id": 99, "image_id": 1, "category_id": 7, "segmentation": []}
+    put(path, json.dumps(content | {"annotations": [*content["annotations"], extra]}))
+    manifest = prepare.restructure(root, tmp_path / "made")
+    told = met(manifest)
+    assert "P0" not in manifest["items"] and len(manifest["items"]) == 7
+    assert told["no annotation"] == ["annotations.json (P0.png): all was ignored"]
+    assert told["crowd annotation ignored"] == ['annotations.json (P0.png): annotation 0 "lung"']
+    assert "(P1.png)" in told["annotation ignored"][0]
+
+
+# --------------------------------------------------------------------------- options, manifest
+
+
+def test_a_second_run_writes_nothing_with_any_option(tmp_path):
+    root = make_set(tmp_path / "s", SIDES, count=12, image=lambda n: chest(n).astype("u2") * 18,
+                    name="{:02d}_x")  # fmt: skip
+    options = {
+        "val_fraction": 0.25, "split_seed": 4, "split": "last", "group_by": r"^(\d)",
+        "mask_values": "1,2", "intensity": "0,4095", "invert": "yes", "empty_masks": "keep",
+        "follow_links": True,
+    }  # fmt: skip
+    first = prepare.restructure(root, tmp_path / "made", **options)
+    before = state(tmp_path / "made")
+    second = prepare.restructure(root, tmp_path / "made", progress=lambda *_: 1 / 0, **options)
+    assert second == first | {"written": False} and state(tmp_path / "made") == before
+    for name, value in options.items():
+        other = {"val_fraction": 0.5, "split_seed": 5, "split": "stratified", "group_by": r"(\d)_",
+                 "mask_values": "1", "intensity": "auto", "invert": "no", "empty_masks": "exclude",
+                 "follow_links": False}[name]  # fmt: skip
+        assert first["split_rule" if name == "split" else name] == value
+        anew = prepare.restructure(root, tmp_path / "made", **options | {name: other})
+        assert anew["written"], name
+
+
+def test_the_manifest_says_how_the_set_was_made(tmp_path):
+    manifest = prepare.restructure(make_set(tmp_path / "s"), tmp_path / "made")
+    assert list(manifest) == [
+        "format", "dataset", "layout", "test_layout", "split", "groups", "test", "mask_table",
+        "foreground", "intensity_rule", "findings", "source", "val_fraction", "split_seed",
+        "split_rule", "group_by", "mask_values", "intensity", "invert", "empty_masks",
+        "follow_links", "source_sha256", "items", "data_sha256", "files_sha256", "written",
+    ]  # fmt: skip
+    assert list(manifest["findings"][0]) == [
+        "fault", "count", "examples", "cases", "decision", "remedy"]  # fmt: skip
+    rows = {row["value"]: row for row in manifest["mask_table"]}
+    assert rows[255] == {
+        "value": 255, "share": pytest.approx(LUNGS.mean()), "files": 8, "border": 0}  # fmt: skip
+    assert json.loads((tmp_path / "made/manifest.json").read_text("utf-8")) == {
+        key: value for key, value in manifest.items() if key != "written"}  # fmt: skip
+
+
+def test_the_data_hash_of_a_plain_set_is_that_of_its_files(tmp_path):
+    """As in the first release: nothing that is read differently changes a run's data."""
+    root = make_set(tmp_path / "s")
+    manifest = prepare.restructure(root, tmp_path / "made")
+    for name, item in manifest["items"].items():
+        image, mask = (cv2.imread(str(root / kind / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+                       for kind in ("images", "masks"))  # fmt: skip
+        assert item["image_sha256"] == hashlib.sha256(b"(64, 64)" + image.tobytes()).hexdigest()
+        mask = (mask > 127).astype(np.uint8)
+        assert item["mask_sha256"] == hashlib.sha256(b"(64, 64)" + mask.tobytes()).hexdigest()
+    assert manifest["data_sha256"] == datasets.data_hash(manifest)
+
+
+@pytest.mark.parametrize("column", ["mask", "group", "part"])
+def test_a_list_that_says_something_else_is_another_source(column, tmp_path):
+    root = make_set(tmp_path / "s", lambda n: WHITE if n else LEFT * np.uint8(255))
+    rows = [{"image": f"images/P{n:02d}.png", "mask": f"masks/P{n:02d}.png", "group": f"g{n}",
+             "part": "validation" if n > 5 else "train"} for n in range(8)]  # fmt: skip
+
+    def save_list():
+        lines = [",".join(row.values()) for row in rows]
+        return put(root / "list.csv", "\n".join(["image,mask,group,part", *lines]))
+
+    first = prepare.restructure(save_list(), tmp_path / "made")
+    assert first["split"]["validation"] == ["P06", "P07"] and first["groups"]["P03"] == "g3"
+    assert not prepare.restructure(save_list(), tmp_path / "made")["written"]
+    rows[0][column], rows[7][column] = rows[7][column], rows[0][column]
+    second = prepare.restructure(save_list(), tmp_path / "made")
+    assert second["written"] and second["source_sha256"] != first["source_sha256"]
+
+
+def test_no_name_of_a_patient_is_copied(tmp_path):
+    root = make_set(tmp_path / "s")
+    for number in range(8):
+        film = dicom(chest(number) * np.uint16(16), PatientName="Doe^Jane", PatientID="4711")
+        put(root / f"images/P{number:02d}.png", film)
+    prepare.restructure(root, tmp_path / "made")
+    for data in content(tmp_path / "made").values():
+        data = data if isinstance(data, bytes) else data.encode()
+        assert b"Doe" not in data and b"4711" not in data and b"DICM" not in data

@@ -1,12 +1,15 @@
 """`check`: would these X-rays and masks do, and what would be trained on them? Nothing is made."""
 
 import re
+import shlex
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 
-from unet_lib import bootstrap, parameters, plotting, workspace
-from unet_lib.intake import masks, prepare, sources
+from unet_lib import bootstrap, parameters, workspace
+from unet_lib.intake import masks, prepare, sources, writing
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
 
@@ -29,50 +32,56 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
     Returns:
         0 if a training could begin; 1 if not: the text says what to change.
     """
-    phantoms = values.get("phantoms", 120)
-    asked = {k: v for k, v in values.items() if k != "phantoms"}
-    source = _from_here(source)
+    options = prepare.Options(**{k: v for k, v in values.items() if k != "phantoms"})
+    source, tree = from_here(source), None
     try:
-        folder = sources.resolve_source(source, phantoms=phantoms)
+        folder = sources.resolve_source(source, phantoms=values.get("phantoms", 120))
+        tree = prepare.find_tree(folder, options)
+        _say(f"source: {source}")
+        _say(f"layout: {tree.layout}, in {workspace.shown(tree.root)}")
         with _bar() as progress:
-            tree, audited = prepare.examine(folder, prepare.Options(**asked), progress)
-        made = prepare.describe(tree, audited, prepare.Options(**asked), source=folder)
+            audited = prepare.audit_tree(tree, options, progress)
+        made = prepare.describe(tree, audited, options, source=folder)
+        show_audited(audited)
+        show_findings(made["findings"])
+        plan = propose(source, audited, made["split"], values)
+        show_plan(plan, made["split"])
+        if out:
+            write(out, tree, audited, plan)
+        else:
+            _say("--out DIR also writes this plan, ready to run, and a sheet of outlined images")
     except (OSError, ValueError, RuntimeError) as error:
-        print(f"This cannot be trained on: {error}", file=sys.stderr)
+        if tree:
+            show_findings(prepare.describe_findings(tree))
+        _say(f"This cannot be trained on: {error}", sys.stderr)
         return 1
-    show_source(source, tree, audited)
-    show_findings(made["findings"])
-    plan = propose(source, audited, made["split"], asked)
-    show_plan(plan, made["split"])
-    if out:
-        write(out, tree, audited, plan)
     return 0
 
 
-def show_source(source: str, tree: Tree, audited: Audited) -> None:
-    """Print what a source holds: layout, pairs, formats, sizes, depth, values of the masks."""
+def show_audited(audited: Audited) -> None:
+    """Print what a source holds: pairs, formats, sizes, depth, values of the masks."""
     looks = audited.looks.values()
-    sizes = Counter(f"{look.shape[1]} x {look.shape[0]}" for look in looks)
+    sizes = Counter(look.shape[::-1] for look in looks)
     kinds = Counter(look.kind for look in looks)
-    print(f"{source}: {tree.layout} layout in {workspace.shown(tree.root)}")
-    print(f"pairs: {len(audited.pairs)}, test images: {len(looks) - len(audited.pairs)}")
-    print(f"formats: {_most(kinds)}")
-    print(f"sizes in px: {_most(sizes)}")
-    print(f"depth: {audited.scales.rule or '8 bits'}")
-    print(f"values of the masks:\n{masks.show_table(audited.meaning.rows)}")
-    print(f"foreground: {', '.join(sorted(map(str, audited.meaning.foreground))) or 'none'}")
+    _say(f"pairs: {len(audited.pairs)}, test images: {len(looks) - len(audited.pairs)}")
+    _say(f"formats: {_most(kinds)}")
+    _say(f"sizes in px (width x height): {_sizes(sizes)}")
+    _say(f"depth: {audited.scales.rule or '8 bits'}")
+    _say(f"values of the masks:\n{masks.show_table(audited.meaning.rows)}")
+    _say(f"foreground: {', '.join(sorted(map(str, audited.meaning.foreground))) or 'none'}")
 
 
 def show_findings(findings: list[dict]) -> None:
     """Print what was found, from worst to least, each with files, decision and remedy."""
     met = [found for found in findings if found["count"]]
-    print(f"findings: {len(met) or 'none'}")
+    how = " (a remedy such as 'invert: auto' is tried with -p invert auto)" if met else ""
+    _say(f"findings: {len(met) or 'none'}{how}")
     for found in met:
-        more = f" and {found['count'] - 3} more" if found["count"] > 3 else ""
-        print(f"  {found['count']} x {found['fault']}: {found['decision']}")
-        print(f"      {'; '.join(found['examples'][:3])}{more}")
+        more = f"; and {found['count'] - 3} more" if found["count"] > 3 else ""
+        _say(f"  {found['count']} x {found['fault']}: {found['decision']}")
+        _say(f"      {'; '.join(found['examples'][:3])}{more}")
         if found["remedy"]:
-            print(f"      remedy: {found['remedy']}")
+            _say(f"      remedy: {found['remedy']}")
 
 
 def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]) -> dict:
@@ -90,7 +99,7 @@ def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]
     sides = sorted(min(audited.looks[name].shape) for name in audited.pairs)
     side = sides[len(sides) // 2]
     steps = -(-len(split["train"]) // _RECIPE["batch_size"])
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source).stem).lstrip("._-") or "own"
+    name = _name(source)
     return {
         "source": source,
         "dataset": name, "run_name": name, **asked,
@@ -102,28 +111,29 @@ def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]
 
 def show_plan(plan: dict, split: dict) -> None:
     """Print what would be trained and how long it would take here; trains ten steps for that."""
-    bootstrap.quiet_tensorflow()
+    bootstrap.quieten()
     from unet_lib.series import probe
 
     model = {k: plan[k] for k in ("head", "normalization", "standardize")}
-    seconds, memory = probe.measure(
-        image_size=plan["image_size"], batch_size=plan["batch_size"], loss=plan["loss"], **model
-    )
+    sizes = {k: plan[k] for k in ("image_size", "batch_size", "loss")}
+    with bootstrap.stderr_aside():  # that there is no GPU is no news here
+        seconds, memory = probe.measure(**sizes, **model)
     steps = -(-len(split["train"]) // plan["batch_size"])
     checks = -(-len(split["validation"]) // plan["batch_size"]) / 3  # no gradients
     total = plan["epochs"] * (steps + checks) * seconds
     arrays = sum(map(len, split.values())) * plan["image_size"] ** 2 * 2 / 2**20
-    print(
-        f"would be trained: {len(split['train'])} pairs for training,"
-        f" {len(split['validation'])} for validation,\n"
-        f"  {plan['image_size']} px, {plan['epochs']} epochs of {steps} steps:\n"
-        f"  about {total:.0f} s on this machine ({seconds * 1000:.0f} ms a step, ten steps timed),"
-        f" {memory:.0f} MB of memory, {arrays:.0f} MB on disk"
+    needs = [f"{memory:.0f} MB of memory"] * (memory == memory) + [f"{arrays:.0f} MB on disk"]
+    _say(
+        f"would be trained: {plan['image_size']} px, {plan['epochs']} epochs of {steps} steps;"
+        f" {len(split['train'])} pairs train, {len(split['validation'])} validate\n"
+        f"  about {total:.0f} s on this machine ({seconds * 1000:.0f} ms a step, ten steps timed)\n"
+        f"  {', '.join(needs)}"
     )
 
 
 def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
     """Write `check.yaml` and `contact_sheet.png` into a folder."""
+    import matplotlib.pyplot as plt
     import yaml
 
     out.mkdir(parents=True, exist_ok=True)
@@ -132,26 +142,46 @@ def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
         text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)
         partial.write_text(head + text, "utf-8")
     with workspace.replacing_file(out / "contact_sheet.png") as partial:
-        contact_sheet(tree, audited).savefig(partial, format="png")
-    print(f"written: {out / 'check.yaml'}, {out / 'contact_sheet.png'}")
-    print(f"next: make run PARAMS={(out / 'check.yaml').absolute()}")
+        figure = contact_sheet(tree, audited)
+        figure.savefig(partial, format="png")
+        plt.close(figure)
+    _say(f"written: {out / 'check.yaml'}, {out / 'contact_sheet.png'}")
+    where = "" if workspace.CHECKOUT and Path.cwd() == workspace.PROJECT else ", in the project"
+    _say(f"next{where}: make run PARAMS={shlex.quote(str((out / 'check.yaml').absolute()))}")
 
 
 def contact_sheet(tree: Tree, audited: Audited):
     """Return a figure of up to 12 images, evenly drawn from the pairs, with outlined masks."""
-    step = max(1, len(audited.pairs) // _SHEET)
-    names = audited.pairs[::step][:_SHEET]
-    images = [prepare.read_image(tree, audited, name) for name in names]
-    outlines = [prepare.read_mask(tree, audited, name) for name in names]
-    return plotting.contact_sheet(images, outlines, names)
+    from unet_lib import plotting
+
+    last = len(audited.pairs) - 1
+    places = {round(last * k / (_SHEET - 1)) for k in range(_SHEET)}
+    names = [audited.pairs[place] for place in sorted(places)]
+    images = [writing.read_image(tree, audited, name) for name in names]
+    outlines = [writing.read_mask(tree, audited, name) for name in names]
+    titles = [name if len(name) <= 28 else f"{name[:13]}…{name[-14:]}" for name in names]
+    figure = plotting.contact_sheet(images, outlines, titles)
+    figure.suptitle("Blue: the masks, as they are understood", fontsize=9)
+    return figure
 
 
-def convert(given: list[tuple[str, str]]) -> dict[str, object]:
-    """Return parameters of notebook 01 from the command line, checked.
+def convert(
+    source: str, given: list[tuple[str, str]], *, out: Path | None = None
+) -> dict[str, object]:
+    """Return parameters of notebook 01 from the command line; all that was typed is checked.
 
     Raises:
-        ValueError: unknown, of another type, or not allowed.
+        ValueError: unknown, of another type, or not allowed; no such source; a place for the
+            results that is a file or in the source.
     """
+    source = from_here(source)
+    parameters.check(source=source)
+    if out and out.exists() and not out.is_dir():
+        raise ValueError(f"--out must be a folder, got the file {out}; name another place")
+    if out and Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+        raise ValueError(
+            f"--out {out} lies in the source, which is never written to; name another folder"
+        )
     known = {"phantoms": 120} | prepare.Options().__dict__
     values = {}
     for name, text in given:
@@ -167,10 +197,40 @@ def convert(given: list[tuple[str, str]]) -> dict[str, object]:
     return values
 
 
-def _from_here(source: str) -> str:
+def from_here(source: str) -> str:
     """Return a typed path as an absolute one; it starts at the current folder. Words stay."""
     word = source == "phantom" or source.partition(":")[0] == "kaggle"
     return source if word and not Path(source).exists() else str(Path(source).absolute())
+
+
+def _name(source: str) -> str:
+    """Return a name for the data set of a source, and never the source's own folder."""
+    last = Path(source).stem if source.lower().endswith(".csv") else Path(source).name
+    if source.startswith("kaggle"):
+        last = source.partition("/versions/")[0].rpartition("/")[2].replace(":", "_")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._-") or "own"
+    folder = workspace.data_dir(name)
+    mine = folder.exists() and not (folder / "manifest.json").exists()
+    return f"{name}_set" if mine else name
+
+
+def _say(text: str, stream=None) -> None:
+    """Print text; on a terminal, lines are folded between words."""
+    stream = stream or sys.stdout
+    width = shutil.get_terminal_size().columns
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        long = stream.isatty() and len(line) > width
+        print(textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False,
+                            break_on_hyphens=False) if long else line, file=stream, flush=True)
+
+
+def _sizes(counted: Counter) -> str:
+    """Return the sizes of a set, of many the smallest and the largest."""
+    if len(counted) > 4:
+        least, most = (pick(counted, key=lambda s: s[0] * s[1]) for pick in (min, max))
+        return "{} different ones, {} x {} to {} x {}".format(len(counted), *least, *most)
+    return _most(Counter({f"{width} x {height}": n for (width, height), n in counted.items()}))
 
 
 def _most(counted: Counter, most: int = 4) -> str:
@@ -189,7 +249,9 @@ def _bar():
     def shown():
         columns = (rich.TextColumn("reading"), rich.BarColumn(30), rich.MofNCompleteColumn(),
                    rich.TimeRemainingColumn())
-        with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        hidden = not console.is_terminal  # a log gets no bar, not even an empty line
+        with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
             task = bar.add_task("", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 

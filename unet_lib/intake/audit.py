@@ -101,13 +101,13 @@ def _drop_without_meaning(
         if name in tree.test:
             continue
         kinds = {masks.covers(counts, meaning) for counts in look.counts.values()}
-        kind = "full" if "full" in kinds else "empty" if kinds == {"empty"} else ""
-        if not kind:
+        fault = "full mask" if "full" in kinds else "empty mask" if kinds == {"empty"} else ""
+        if not fault:
             continue
-        faint = any(counts.faint for counts in look.counts.values())
-        detail = ": what is not 0 is scattered and faint" if faint and kind == "empty" else ""
-        kept = kind == "empty" and keep_empty
-        tree.note("empty mask, kept" if kept else f"{kind} mask", tree.masks[name][0], detail)
+        kept = keep_empty and fault == "empty mask"
+        faint = fault == "empty mask" and any(counts.faint for counts in look.counts.values())
+        detail = ": what is not 0 is scattered and faint" if faint else ""
+        tree.note("empty mask, kept" if kept else fault, tree.masks[name][0], detail)
         if not kept:
             del looks[name]
 
@@ -161,7 +161,7 @@ def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozense
     turned = frozenset(name for name in bright if name in own and invert == "auto")
     for name in bright:
         fault = "negative, turned round" if name in turned else "may be a negative"
-        tree.note(fault, _path(tree, name))
+        tree.note(fault, _path(tree, name), "" if name in own else ": DICOM, as its tags ask for")
     return turned
 
 
