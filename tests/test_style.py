@@ -60,8 +60,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "series.kernels": {"bootstrap"}, "series.progress": set(), "series.report": {"workspace"},
     "series.probe": {"architecture", "experiments", "losses"},
     "commands.check": LOW | {"bootstrap", "parameters", "plotting", "series.probe", "intake.audit",
-                             "intake.masks", "intake.prepare", "intake.sources",
-                             "intake.tree", "intake.writing"},
+                             "intake.manifest", "intake.masks", "intake.prepare",
+                             "intake.sources", "intake.tree", "intake.writing"},
     "__main__": LOW | {"commands.check", "series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work

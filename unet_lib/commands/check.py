@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from unet_lib import bootstrap, parameters, workspace
-from unet_lib.intake import masks, prepare, sources, writing
+from unet_lib.intake import manifest, masks, prepare, sources, writing
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
 
@@ -52,7 +52,7 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
             _say("--out DIR also writes this plan, ready to run, and a sheet of outlined images")
     except (OSError, ValueError, RuntimeError) as error:
         if tree:
-            show_findings(prepare.describe_findings(tree))
+            show_findings(manifest.describe_findings(tree))
         _say(f"This cannot be trained on: {error}", sys.stderr)
         return 1
     return 0
@@ -80,7 +80,7 @@ def show_findings(findings: list[dict]) -> None:
         more = f"; and {found['count'] - 3} more" if found["count"] > 3 else ""
         _say(f"  {found['count']} x {found['fault']}: {found['decision']}")
         _say(f"      {'; '.join(found['examples'][:3])}{more}")
-        if found["remedy"]:
+        if found["remedy"] != "none is needed":
             _say(f"      remedy: {found['remedy']}")
 
 
