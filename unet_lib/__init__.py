@@ -15,7 +15,8 @@ Flat rooms, which notebooks import:
 - `plotting`: figures that more than one notebook shows
 - `experiments`: many small trainings, compiled, remembered in a table, and its figures
 
-Wings around them: `intake` (other people's data) and `series` (running notebooks).
+Wings around them: `intake` (other people's data), `series` (running notebooks), `commands` (what
+the command line does beyond that). `weights` holds a model that was trained on phantoms alone.
 
 The package itself loads nothing: `import unet_lib` is quick, quiet and free of TensorFlow.
 """

@@ -207,6 +207,30 @@ def test_negatives_among_positives(invert, tmp_path):
         assert looks.hash_pixels(read(name)) == manifest["items"][name]["image_sha256"]
 
 
+@pytest.mark.parametrize(("number", "turned"), [(4, True), (5, False)])
+def test_a_mixed_set_is_told_and_its_fewer_part_turned(number, turned, tmp_path):
+    """Half of eight pictures are still turned; of more than half nobody knows which are right."""
+    root = make_set(tmp_path / "s", image=lambda n: 255 - chest(n) if n < number else chest(n))
+    _, found, read = made(root, invert="auto")
+    fault = "negative, turned round" if turned else "may be a negative"
+    assert {name: len(cases) for name, cases in found.items()} == {fault: number}
+    assert (read("P00") == (chest(0) if turned else 255 - chest(0))).all()
+
+
+def test_a_16_bit_picture_of_one_value_is_told(tmp_path):
+    """Without a common depth each has a range of its own, and this one's has no width."""
+    root = make_set(tmp_path / "s", image=lambda n: chest(n) * np.uint16(1 + 254 * (n % 2)))
+    for number in range(0, 8, 2):  # 10, 12 and 14 bits beside the 16 of the others
+        put(root / f"images/P{number:02d}.png", chest(number) * np.uint16(4 ** (number // 2)))
+    put(root / "images/P00.png", np.full(chest(0).shape, 3000, np.uint16))
+    put(root / "images/P01.png", np.full(chest(0).shape, 700, np.uint16))
+    put(root / "images/P03.png", chest(3) * np.uint16(2))
+    put(root / "images/P05.png", chest(5) * np.uint16(32))
+    manifest, found, _ = made(root)
+    assert "each by its own range" in manifest["intensity_rule"]
+    assert found["few grey levels"] == ["images/P00.png (1 of 256)", "images/P01.png (1 of 256)"]
+
+
 def test_a_set_of_negatives_alone_is_taken_as_it_is(tmp_path):
     _, found, read = made(make_set(tmp_path / "s", image=lambda n: 255 - chest(n)), invert="auto")
     assert found == {} and (read("P00") == 255 - chest(0)).all()

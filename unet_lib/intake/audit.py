@@ -6,6 +6,7 @@ all of them, and only then is it known which pairs can be used.
 
 from dataclasses import dataclass
 from pathlib import Path
+from pathlib import Path
 
 import numpy as np
 
@@ -132,7 +133,8 @@ def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
         if look.depth:
             tree.note("16-bit image", _path(tree, name), f" ({look.depth.bits} bits used)")
             low, high = scales.ranges[name]
-            levels = min(256, round(255 * (look.depth.high - look.depth.low) / (high - low)) + 1)
+            width = look.depth.high - look.depth.low
+            levels = min(256, round(255 * width / max(high - low, 1)) + 1)
         if levels < _FEW_LEVELS:
             tree.note("few grey levels", _path(tree, name), f" ({levels} of 256)")
 
@@ -149,21 +151,26 @@ def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
 
 
 def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozenset[str]:
-    """Note pictures whose foreground is the brighter part where that of most is the darker one."""
+    """Note pictures whose foreground is brighter than its surroundings where that of others is not.
+
+    With `invert` "auto" they are turned round, unless they are the most: then it may be the others
+    that differ, and nobody can tell from the pictures alone.
+    """
     shown = {n: look.contrast for n, look in looks.items() if look.contrast is not None}
     own = {name for name, look in looks.items() if not look.settled}
     if invert == "yes":
         return frozenset(own)
     dark = [name for name, contrast in shown.items() if contrast > _NEGATIVE]
     bright = [name for name, contrast in shown.items() if contrast < -_NEGATIVE]
-    if len(dark) <= len(bright):
+    if not dark:
         return frozenset()
-    turned = frozenset(name for name in bright if name in own and invert == "auto")
+    turn = invert == "auto" and len(bright) <= len(dark)
+    turned = frozenset(name for name in bright if name in own and turn)
     for name in bright:
         fault = "negative, turned round" if name in turned else "may be a negative"
         tree.note(fault, _path(tree, name), "" if name in own else ": DICOM, as its tags ask for")
     return turned
 
 
-def _path(tree: Tree, name: str):
+def _path(tree: Tree, name: str) -> Path:
     return tree.test[name] if name in tree.test else tree.images[name]

@@ -95,31 +95,3 @@ def to_grey(raster: Raster) -> np.ndarray:
         opaque = np.float32(np.iinfo(raster.alpha.dtype).max)
         grey = np.rint(grey * (raster.alpha / opaque)).astype(grey.dtype)
     return grey
-
-
-# The rest serves audit.py and masks.py until they take Raster; then it goes.
-
-
-def read(path: Path, judge) -> tuple:
-    """Return what `judge` makes of the pixels of a file."""
-    try:
-        return judge(decode(Path(path).read_bytes()))
-    except ValueError as error:
-        raise ValueError(f"{workspace.shown(path)} cannot be read: {error}") from None
-
-
-def reduce_to_grey(pixels: Raster | np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return (H, W) of the stored depth, and whether the colour channels differed."""
-    raster = pixels if isinstance(pixels, Raster) else Raster(pixels, None, "PNG")
-    return to_grey(raster), "colour image" in raster.notes
-
-
-def judge_image(raster: Raster) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the (H, W) uint8 image and its faults with a detail each."""
-    grey, coloured = reduce_to_grey(raster)
-    faults = {"colour image": ""} if coloured else {}
-    if grey.dtype == np.uint16:
-        bits = max(8, int(grey.max()).bit_length())
-        faults["16-bit image"] = f" ({bits} bits used)"
-        grey = np.round(grey * np.float32(255 / (2**bits - 1))).astype(np.uint8)
-    return grey, faults

@@ -5,11 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-import cv2
 import numpy as np
-
-FEW_LEVELS = 32
-"""A picture that uses fewer grey levels than this has lost most of its contrast."""
 
 APART = "16-bit picture unlike the rest"
 OUTSIDE = "16-bit picture outside the range"
@@ -176,10 +172,3 @@ def to_8_bit(grey: np.ndarray, low: int, high: int) -> np.ndarray:
     """Scale (H, W) uint16 to uint8: `low` and below become 0, `high` and above 255."""
     values = (np.arange(65536, dtype=np.float64) - low) * (255 / max(high - low, 1))
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)[grey]
-
-
-def uses_few_levels(grey: np.ndarray) -> int | None:
-    """Return how many grey levels a (H, W) uint8 picture uses if they are fewer than 32."""
-    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])  # faster than NumPy
-    levels = int(np.count_nonzero(counts))
-    return levels if levels < FEW_LEVELS else None
