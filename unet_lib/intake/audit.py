@@ -6,7 +6,6 @@ all of them, and only then is it known which pairs can be used.
 
 from dataclasses import dataclass
 from pathlib import Path
-from pathlib import Path
 
 import numpy as np
 
