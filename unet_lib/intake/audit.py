@@ -150,10 +150,10 @@ def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
 
 
 def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozenset[str]:
-    """Note pictures whose foreground is brighter than its surroundings where that of others is not.
+    """Note pictures whose foreground is the brighter part where that of most is the darker one.
 
-    With `invert` "auto" they are turned round, unless they are the most: then it may be the others
-    that differ, and nobody can tell from the pictures alone.
+    Half against half is told as well. Of a set whose foreground is mostly the brighter part nothing
+    is said: it may be no lung.
     """
     shown = {n: look.contrast for n, look in looks.items() if look.contrast is not None}
     own = {name for name, look in looks.items() if not look.settled}
@@ -161,10 +161,9 @@ def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozense
         return frozenset(own)
     dark = [name for name, contrast in shown.items() if contrast > _NEGATIVE]
     bright = [name for name, contrast in shown.items() if contrast < -_NEGATIVE]
-    if not dark:
+    if len(dark) < len(bright):
         return frozenset()
-    turn = invert == "auto" and len(bright) <= len(dark)
-    turned = frozenset(name for name in bright if name in own and turn)
+    turned = frozenset(name for name in bright if name in own and invert == "auto")
     for name in bright:
         fault = "negative, turned round" if name in turned else "may be a negative"
         tree.note(fault, _path(tree, name), "" if name in own else ": DICOM, as its tags ask for")

@@ -35,8 +35,7 @@ FAULTS: dict[str, Fault] = {
     "same id in train and test": Fault("excluded from train", "rename or remove one of them"),
     # what may be wrong and is used all the same
     "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
-    "may be a negative": Fault(
-        "kept as it is", "invert: auto turns such images round, where they are the fewer"),
+    "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
     "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),
     "near copies that share a prefix": Fault(
         "kept", r"films of one patient? group_by: '^(\d+)_' keeps a prefix on one side"),
