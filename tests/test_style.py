@@ -62,6 +62,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.check": LOW | {"bootstrap", "parameters", "plotting", "series.probe", "intake.audit",
                              "intake.manifest", "intake.masks", "intake.prepare",
                              "intake.sources", "intake.tree", "intake.writing"},
+    "commands.usual": LOW | {"datasets", "runs"}, "commands.doubt": {"commands.usual"},
     "__main__": LOW | {"commands.check", "series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
