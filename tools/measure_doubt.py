@@ -14,9 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-sys.path.insert(1, str(PROJECT / "tests" / "commands"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests" / "commands"))
 
 import cv2
 import foreign
@@ -28,6 +27,7 @@ from unet_lib.commands import doubt
 from unet_lib.intake import reading, splits, tree
 from unet_lib.phantom import anatomy
 
+PROJECT = Path(__file__).resolve().parents[1]
 MODEL = PROJECT / "unet_lib" / "weights" / "lungs.keras"
 DATA_SEED, PHANTOMS, DRAWN = 500, 300, 40  # the phantoms' seeds are (DATA_SEED, k)
 GOOD, BAD = 0.93, 0.85  # Dice of masks that need no look, and of those that do
