@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -11,9 +11,11 @@ import numpy as np
 
 from unet_lib import datasets, runs, workspace
 
+SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.json"
 _GRID = 16  # cells a side of what is kept of shapes and pictures
 _SPECK = 0.01  # share of the foreground below which a part is not counted
-_PAIRS = 200  # pairs of a run's data set that are looked at
+_SAME = 0.8  # correlation with the mean mask and picture of lungs.json above which it is a chest
+_PAIRS = 100  # pairs of a run's data set that are looked at
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ def limits_for(model: Path) -> Limits:
 
     Returns:
         Limits: from the JSON file of the same name beside the model; for a run from its training
-        pairs (at most 200), as long as its data set is there unchanged. Where neither is, doubt
-        alone has a limit.
+        pairs (at most 100), as long as its data set is there unchanged; they are chests if mean mask
+        and mean picture are like those of lungs.json. Where neither is, doubt alone has a limit.
 
     Raises:
         ValueError: the JSON file beside it cannot be read as limits.
@@ -118,7 +120,9 @@ def limits_for(model: Path) -> Limits:
         return Limits()
     names = manifest["split"]["train"]
     names = names[:: -(-len(names) // _PAIRS)]
-    return learn(datasets.read_pair(folder, name) for name in names)
+    found, lungs = learn(datasets.read_pair(folder, name) for name in names), _read(SHIPPED)
+    same = found.picture is not None and alike(found.picture, lungs.picture) > _SAME
+    return replace(found, chests=same and alike(found.shape, lungs.shape) > _SAME)
 
 
 def _read(path: Path) -> Limits:
