@@ -15,6 +15,7 @@ import numpy as np
 from unet_lib import metrics, workspace
 from unet_lib.intake import formats, masks, partners, reading, values
 from unet_lib.intake.looks import Progress
+from unet_lib.intake.partners import Partners
 from unet_lib.intake.values import Counts, Values
 
 _NAMED = 5  # pictures that a message names
@@ -78,31 +79,22 @@ def find(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds the mask of no picture, or what the masks mean is not plain.
+        ValueError: it holds no mask of these pictures that can be used, or what they mean is not
+            plain.
     """
     wanted = {os.path.realpath(picture): Path(picture) for picture in pictures}
     found = partners.find(wanted.values(), Path(folder))
-    counts = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looks = pool.map(lambda key: _look(found.masks[key], wanted[key]), found.masks)
-        for number, (key, look) in enumerate(zip(found.masks, looks, strict=True), 1):
-            if isinstance(look, str):
-                found.faults[key] = look
-            else:
-                counts[key] = look
-            if progress:
-                progress(number, len(found.masks))
-    try:
-        meaning = masks.decide({n: c for held in counts.values() for n, c in held.items()},
-                               mask_values)
-    except ValueError as error:
-        raise ValueError(f"{error}; with predict: --mask-values, and these values") from None
+    counts = _look_at_all(found, wanted, progress)
+    meaning = _decide(counts, mask_values)
     for key, held in counts.items():
         if fault := _without_meaning(held.values(), meaning):
             found.faults[key] = fault
-    notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
     files = {key: paths for key, paths in found.masks.items() if key not in found.faults}
+    if not files:
+        why = next(iter(found.faults.values()))
+        raise ValueError(f"no true mask in {workspace.shown(folder)} can be used; the first: {why}")
     missing = [path for k, path in wanted.items() if k not in files and k not in found.faults]
+    notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
     return Truth(files, missing, found.faults, found.notes + notes, meaning)
 
 
@@ -148,11 +140,37 @@ def summary(rows: Iterable[dict]) -> str:
     dice, distance = ([float(row[name]) for row in scored] for name in ("dice", "hd95_px"))
     mean = metrics.summarize(dice)
     return (
-        f"Against the true masks of {len(scored)} pictures: Dice {mean['mean']:.3f} on average (95 %"
-        f" interval {mean['low']:.3f} to {mean['high']:.3f}), median {mean['median']:.3f}, 5th"
-        f" percentile {np.percentile(dice, 5):.3f}; HD95 {np.median(distance):.1f} px (median)."
+        f"Against the true masks of {len(scored)} picture(s): Dice {mean['mean']:.3f} on average"
+        f" (95 % interval {mean['low']:.3f} to {mean['high']:.3f}), median {mean['median']:.3f},"
+        f" 5th percentile {np.percentile(dice, 5):.3f}; HD95 {np.median(distance):.1f} px (median)."
         f" {told}"
     ).strip()
+
+
+def _look_at_all(
+    found: Partners, wanted: dict[str, Path], progress: Progress | None
+) -> dict[str, dict[str, Counts]]:
+    """Return what the masks of each picture hold; those that cannot be used become faults."""
+    counts = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looks = pool.map(lambda key: _look(found.masks[key], wanted[key]), found.masks)
+        for number, (key, look) in enumerate(zip(found.masks, looks, strict=True), 1):
+            if isinstance(look, str):
+                found.faults[key] = look
+            else:
+                counts[key] = look
+            if progress:
+                progress(number, len(found.masks))
+    return counts
+
+
+def _decide(counts: dict[str, dict[str, Counts]], mask_values: str) -> masks.Meaning:
+    """Decide what the values of all masks mean, but of none if there are none."""
+    joined = {name: count for held in counts.values() for name, count in held.items()}
+    try:
+        return masks.decide(joined, mask_values if joined else "auto")
+    except ValueError as error:
+        raise ValueError(f"{error}; with predict: --mask-values, and these values") from None
 
 
 def _read(path: Path, picture: Path) -> tuple[list[Values], dict[str, str]]:

@@ -63,7 +63,7 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
     own = {m.path for pairing in owned for held in pairing.masks.values() for m in held.values()}
     search.by_name(there, [mask for mask in placed if mask.path not in own])
     search.by_name(search.wanted.keys() - there, placed)
-    if not search.found.masks:
+    if not search.found.masks and not search.found.faults:
         raise ValueError(_nothing(search.wanted.values(), folder, masks))
     return search.finish()
 
@@ -85,8 +85,8 @@ class _Search:
         self._match([replace(f, inner=()) for f in images if f.path in left], masks)
 
     def _left(self, keys: Iterable[str]) -> list[Path]:
-        held = self.found.masks
-        return [path for k, path in self.wanted.items() if k in keys and k not in held]
+        settled = self.found.masks.keys() | self.found.faults.keys()
+        return [path for k, path in self.wanted.items() if k in keys and k not in settled]
 
     def _match(self, images: list[File], masks: list[File]) -> None:
         listed = sidecars.find([*images, *masks])
@@ -99,11 +99,13 @@ class _Search:
             key = os.path.realpath(image.path)
             if key in self.wanted:
                 self.found.masks[key] = tuple(mask.path for mask in held.values())
-                owners |= dict.fromkeys([image, *held.values()], key)
+                owners |= dict.fromkeys(held.values(), key)
                 self._check_sides(key, [*held])
         for second, first in pairing.seconds:
             if first in owners:
                 self._doubt(owners[first], second, first)
+            elif first in pairing.masks:
+                self._part(second, first)
 
     def _check_sides(self, key: str, held: list[str]) -> None:
         if len(held) == 1 and _SIDES.get(held[0]) in self.sides:
@@ -112,21 +114,25 @@ class _Search:
             )
 
     def _doubt(self, key: str, second: File, first: File) -> None:
-        """Refuse what two files claim alike; note a mask that gives way to a plainer one."""
+        """Refuse two masks alike in name; note one that gives way to a plainer one."""
         one, other = workspace.shown(first.path), workspace.shown(second.path)
-        if (namesake := os.path.realpath(second.path)) in self.wanted:
-            why = f"{one} and {other} bear one name: whose the mask is cannot be told; rename one"
-            self.found.faults |= {key: why, namesake: why}
-            self.found.masks[namesake] = self.found.masks[key]
-        elif second.stem == first.stem and not {"json"} & _endings(first, second):
+        if second.stem == first.stem and not {"json"} & _endings(first, second):
             self.found.faults[key] = f"{one} and {other} may both be its mask; name one's folder"
         else:
             self.found.notes.append(f"{other} is not used: {one} is the mask of that picture")
 
+    def _part(self, second: File, first: File) -> None:
+        """Refuse a mask to pictures that both are wanted and that no name keeps apart."""
+        keys = [os.path.realpath(file.path) for file in (first, second)]
+        if self.wanted.keys() >= set(keys):
+            one, other = workspace.shown(first.path), workspace.shown(second.path)
+            why = f"{one} and {other} bear one name: whose the mask is cannot be told; rename one"
+            self.found.faults |= dict.fromkeys(keys, why)
+
     def finish(self) -> Partners:
         """Return what was found; a picture at fault has no masks."""
         for key in self.found.faults:
-            del self.found.masks[key]
+            self.found.masks.pop(key, None)
         return self.found
 
 
