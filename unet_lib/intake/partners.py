@@ -55,7 +55,7 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
     search = _Search({os.path.realpath(path): path.absolute() for path in pictures})
     owned = _own_pairs(listed)
     masks = _masks(listed, owned, search.wanted)
-    placed = _placed([mask.entry for mask in masks], "masks")
+    placed = pairs.of_lungs(_placed([mask.entry for mask in masks], "masks"))
     search.sides = _sides(placed)
     for pairing in owned:
         search.take(pairing)
