@@ -30,7 +30,7 @@ def overlap(mask, other) -> float:
 
 
 def drawn(*boxes, shape=(24, 30)) -> np.ndarray:
-    """Return a mask of boxes (top, bottom, left, right); such as begin with a None are holes."""
+    """Return a mask of boxes: (PART or HOLE, (top, bottom, left, right))."""
     mask = np.zeros(shape, bool)
     for hole, (top, bottom, left, right) in boxes:
         mask[top:bottom, left:right] = not hole
@@ -43,7 +43,7 @@ CASES = {
     "a line across": drawn((PART, (5, 6, 2, 28))),
     "a line down": drawn((PART, (0, 24, 3, 4))),
     "a thin diagonal": np.eye(24, 30, dtype=bool),
-    "pixels in all corners": drawn(*((PART, (r, r + 1, c, c + 1)) for r in (0, 23) for c in (0, 29))),
+    "all corners": drawn(*((PART, (r, r + 1, c, c + 1)) for r in (0, 23) for c in (0, 29))),
     "the whole picture": np.ones((24, 30), bool),
     "touching the border": drawn((PART, (0, 10, 0, 12)), (PART, (14, 24, 20, 30))),
     "several parts": drawn((PART, (2, 9, 2, 9)), (PART, (2, 9, 11, 20)), (PART, (15, 20, 4, 22))),

