@@ -1,0 +1,164 @@
+"""`predict`: X-rays in; masks, overlays and one table out. It goes on where it was stopped."""
+
+import contextlib
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from unet_lib import workspace
+from unet_lib.commands import job, models, outputs, pictures, table, truth
+from unet_lib.commands.job import Job, Options
+
+_AHEAD = 2 * (os.cpu_count() or 1)  # pictures that wait to be predicted, or to be written
+_LARGE = 2**24  # px of a picture that is written before the next one is predicted: memory
+
+
+def run(
+    given: list[str], out: Path, *, options: Options, model: str | None = None,
+    true_masks: Path | None = None,
+) -> int:
+    """Predict a mask for each picture, and print what came of it.
+
+    Args:
+        given: files and folders.
+        out: folder to write into; what is there and no earlier output is left as it is.
+        options: how pictures are predicted.
+        model: as `models.load` takes it.
+        true_masks: folder of true masks to score against, or None.
+
+    Returns:
+        0: all was done; 1: a picture failed, or there was none; 2: nothing was begun.
+    """
+    try:
+        found = pictures.find(given, made=lambda path: _is_output(path, out))
+        earlier = table.read(out)
+        truths = truth.find([p.path for p in found], true_masks) if true_masks else None
+        together = models.load(model)
+        workspace.claim(out, purpose="predict")
+    except (OSError, ValueError) as error:
+        print(f"Refused, nothing was written: {error}", file=sys.stderr)
+        return 2
+    rows, skipped = {}, []
+    try:
+        with _bar(len(found)) as tell:
+            for done in predict_all(found, out, together, options=options):
+                if done.skipped:
+                    skipped.append(done.picture.file)
+                else:
+                    rows[done.picture.file] = _score(done, out, truths)
+                tell(f"failed: {done.picture.file}: {done.row['reason']}" if done.failed else "")
+    except OSError as error:
+        print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
+        return 1
+    finally:
+        table.write(out, {**earlier, **rows})
+        workspace.release(out, purpose="predict")
+    _summarize(rows, skipped, out, truths)
+    return int(not rows or any(row["status"] == "failed" for row in rows.values()))
+
+
+def _is_output(path: Path, out: Path) -> bool:
+    """Tell whether a file is one that an earlier call wrote into `out`."""
+    if not path.resolve().is_relative_to(out.resolve()):
+        return False
+    return path.name in (table.TABLE, table.ABOUT) or outputs.read_record(path) is not None
+
+
+def predict_all(
+    found: list[pictures.Picture], out: Path, together: models.Together, *, options: Options
+) -> Iterator[Job]:
+    """Give each picture when its mask is written, in their order.
+
+    Threads read and write files while this one predicts, one picture at a time: a mask does not
+    depend on which other pictures are there.
+
+    Raises:
+        OSError: nothing more can be written.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            writing = deque()
+            for each in _ahead(pool, lambda p: job.read(p, out, together, options), found):
+                probability = _predict(each, together, options)
+                writing.append(pool.submit(job.finish, each, probability, out, together, options))
+                large = probability is not None and probability.size > _LARGE
+                while writing and (large or len(writing) > _AHEAD or writing[0].done()):
+                    yield writing.popleft().result()
+            yield from (each.result() for each in writing)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator:
+    """Give `work(item)` for each item; a few are worked on before they are asked for."""
+    waiting, items = deque(), iter(items)
+    while True:
+        while len(waiting) < _AHEAD and (item := next(items, None)) is not None:
+            waiting.append(pool.submit(work, item))
+        if not waiting:
+            return
+        yield waiting.popleft().result()
+
+
+def _predict(each: Job, together: models.Together, options: Options) -> np.ndarray | None:
+    """Return the probability for a picture that waits for one."""
+    if each.image is None:
+        return None
+    start = time.perf_counter()
+    try:
+        probability = models.predict(together, each.image, tiles=options.tiles)
+        return probability
+    except (ValueError, MemoryError) as error:
+        each.fail(error)
+        return None
+    finally:
+        each.seconds += time.perf_counter() - start
+
+
+def _score(done: Job, out: Path, truths) -> dict:
+    """Return the row of a picture, with its Dice and HD95 where a true mask is known."""
+    return done.row
+
+
+def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> None:
+    """Print how many pictures came to what."""
+    failed = sum(row["status"] == "failed" for row in rows.values())
+    doubtful = sum(row.get("check") == "yes" for row in rows.values())
+    print(f"{len(rows) - failed} masks in {out / 'masks'}, {failed} pictures failed")
+    if skipped:
+        print(f"{len(skipped)} files skipped, no pictures: {', '.join(skipped[:3])}"
+              + ", ..." * (len(skipped) > 3))
+    if not rows:
+        print("No picture was found; PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
+    if doubtful:
+        print(f"{doubtful} masks to look at first: check is yes in {out / table.TABLE}")
+    print("Not for clinical use; look at each mask before you use it")
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal how far it is, and give the function that counts one and prints a word."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (rich.TextColumn("predicting"), rich.BarColumn(30), rich.MofNCompleteColumn(),
+               rich.TextColumn("{task.fields[rate]}"), rich.TimeRemainingColumn())
+    start, hidden = time.perf_counter(), not console.is_terminal
+    with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=total, rate="")
+
+        def tell(word: str) -> None:
+            done = bar.tasks[0].completed + 1
+            rate = f"{done / (time.perf_counter() - start):.1f} pictures/s"
+            bar.update(task, advance=1, rate=rate)
+            if word:
+                console.print(word, markup=False, highlight=False, soft_wrap=True)
+
+        yield tell
