@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from unet_lib import bootstrap, series, workspace
+from unet_lib import series, workspace
 from unet_lib.series import execute, plan
 
 
@@ -98,18 +98,10 @@ def _check(asked: argparse.Namespace) -> int:
 
 
 def _predict(asked: argparse.Namespace) -> int:
-    bootstrap.set_environment()
-    bootstrap.quieten()
-    with bootstrap.stderr_aside():  # that there is no GPU is no news here
-        import keras  # noqa: F401
-    from unet_lib.commands import job, predict
+    from unet_lib.commands import job, predict  # with all that reads pictures
 
     names = ("threshold", "tiles", "invert", "intensity", "probabilities", "labelme", "overwrite")
-    try:
-        options = job.Options(**{n: getattr(asked, n) for n in names}, overlays=not asked.no_overlays)
-    except ValueError as error:
-        print(f"Refused, nothing was written: {error}", file=sys.stderr)
-        return 2
+    options = job.Options(**{n: getattr(asked, n) for n in names}, overlays=not asked.no_overlays)
     true_masks = Path(asked.truth) if asked.truth else None
     return predict.run(asked.images, Path(asked.out), options=options, model=asked.model,
                        true_masks=true_masks)

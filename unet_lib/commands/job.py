@@ -140,7 +140,7 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
         FileExistsError: there is the mask of another picture, or a file that is none of ours.
     """
     mask = mask_file(out, job.picture)
-    outputs.may_write(mask)
+    outputs.refuse_foreign(mask)
     if options.overwrite:
         return None
     had = outputs.read_record(mask, whole=True)
@@ -152,7 +152,7 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
             " --overwrite it"
         )
     wanted = options.companions(job.picture.name).values()
-    whole = all(outputs.same(out / file, had["beside"].get(file, "")) for file in wanted)
+    whole = all(outputs.digest(out / file) == had["beside"].get(file) for file in wanted)
     row = {**had["row"], "file": job.picture.file}
     return row if whole and had["key"] == job.record["key"] else None
 
@@ -186,11 +186,10 @@ def finish(
         probability, image = (_on_file_grid(p, job.shape) for p in (probability, job.image))
         mask = models.threshold(together, probability, options.threshold)
         job.row |= _judge(job, image, probability, mask, together)
-        content = _encode(job, image, probability, mask, options)
-        beside = {file: outputs.write(out / file, data) for file, data in content.items()}
+        beside = _write_beside(job, image, probability, mask, out, options)
         job.row["seconds"] = f"{job.seconds + time.perf_counter() - start:.3f}"
         record = {**job.record, "beside": beside, "row": job.row}
-        outputs.write(mask_file(out, job.picture), outputs.encode(np.uint8(255) * mask, record))
+        outputs.write(mask_file(out, job.picture), np.uint8(255) * mask, record)
     except (OSError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
@@ -222,12 +221,21 @@ def _judge(job: Job, image, probability, mask, together: models.Together) -> dic
     return row
 
 
-def _encode(job: Job, image, probability, mask, options: Options) -> dict[str, bytes]:
-    """Return the content of each file that stands beside the mask."""
-    name = job.picture.name
+def _write_beside(job: Job, image, probability, mask, out: Path, options: Options) -> dict:
+    """Write what stands beside the mask; return the SHA-256 of each file by its name."""
+    name, written = job.picture.name, {}
     make = {
         "overlays": lambda: outputs.overlay(image, [mask]),
         "probabilities": lambda: outputs.probability_levels(probability),
     }
     files = options.companions(name)
-    return {file: outputs.encode(make[kind](), {"of": name}) for kind, file in files.items()}
+    for kind in files.keys() & make.keys():
+        written[files[kind]] = outputs.write(out / files[kind], make[kind](), {"of": name})
+    if "labelme" in files:
+        outline, shown = out / files["labelme"], job.picture.path
+        if job.kind == "DICOM":  # LabelMe opens none
+            shown = outline.with_suffix(".png")
+            outputs.write(shown, image, {"of": name})
+        labelme.write(outline, mask, image_path=shown)
+        written[files["labelme"]] = outputs.digest(outline)
+    return written

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from unet_lib import prediction, runs, workspace
+from unet_lib import bootstrap, runs, workspace
 from unet_lib.commands import doubt
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
@@ -21,14 +20,14 @@ class Together:
     """One model or several, of which the mean counts.
 
     Attributes:
-        models: as Keras loads them.
+        models: keras.Model each.
         digest: names their contents and how they are used.
         limits: what is usual for them.
         zooms: scales of the picture whose predictions are averaged.
         keep: how many of the largest parts a mask keeps, holes filled; None: all as they are.
     """
 
-    models: list[keras.Model]
+    models: list
     digest: str
     limits: doubt.Limits
     zooms: tuple[float, ...] = (1.0,)
@@ -52,6 +51,7 @@ def load(asked: str | None) -> Together:
         ValueError: a file is no model that can be used; several models are of different tasks.
     """
     paths = list(_paths(asked)) if asked else [SHIPPED]
+    prediction = _room()
     models = [prediction.load(path) for path in paths]
     if len(found := {model.output_shape[-1] for model in models}) > 1:
         raise ValueError(
@@ -64,6 +64,14 @@ def load(asked: str | None) -> Together:
     digest = hashlib.sha256(json.dumps([hashes, use]).encode()).hexdigest()
     zooms = tuple(use.get("zooms", [1.0]))
     return Together(models, digest, limits[0], zooms=zooms, keep=use.get("keep"))
+
+
+def _room():
+    """Import the room that predicts, and TensorFlow with it; what is refused before is quick."""
+    bootstrap.quieten()
+    with bootstrap.stderr_aside():  # that there is no GPU is no news here
+        from unet_lib import prediction
+    return prediction
 
 
 def _paths(asked: str) -> Iterator[Path]:
@@ -105,6 +113,7 @@ def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np
         tiles: predict a picture piece by piece at its own size where a side is above four times
             the model's.
     """
+    prediction = _room()
     if tiles and max(image.shape) > 4 * together.side:
         found = [prediction.predict_tiled(model, image) for model in together.models]
         return found[0] if len(found) == 1 else np.mean(found, axis=0)
@@ -115,4 +124,4 @@ def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np
 def threshold(together: Together, probability: np.ndarray, level: float) -> np.ndarray:
     """Return the mask that is handed out: (H, W) bool where the probability reaches `level`."""
     mask = probability >= level
-    return mask if together.keep is None else prediction.clean_up(mask, parts=together.keep)
+    return mask if together.keep is None else _room().clean_up(mask, parts=together.keep)

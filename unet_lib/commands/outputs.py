@@ -1,7 +1,6 @@
 """What `predict` writes. Each PNG carries a record, so a folder knows what of it is done and ours."""
 
 import hashlib
-import io
 import json
 from pathlib import Path
 
@@ -18,18 +17,26 @@ COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167))
 _RECORD = "U-Net Lowered"  # the keyword of the PNG text chunk that holds the record
 
 
-def encode(pixels: np.ndarray, record: dict) -> bytes:
-    """Return a PNG that carries a record.
+def write(path: Path, pixels: np.ndarray, record: dict) -> str:
+    """Write a PNG that carries a record; it appears whole or not at all.
 
     Args:
+        path: where.
         pixels: (H, W) uint8 or uint16, or (H, W, 3) uint8 red, green, blue.
         record: what JSON can hold; it is written in ASCII, whatever names stand in it.
+
+    Returns:
+        The SHA-256 of the file's content.
+
+    Raises:
+        FileExistsError: a file is there that holds no such record.
     """
+    refuse_foreign(path)
     held = PngImagePlugin.PngInfo()
     held.add_text(_RECORD, json.dumps(record))
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "png", pnginfo=held, compress_level=1)
-    return stream.getvalue()
+    with workspace.replacing_file(path) as partial:
+        Image.fromarray(pixels).save(partial, "png", pnginfo=held, compress_level=1)
+        return digest(partial)
 
 
 def read_record(path: Path, *, whole: bool = False) -> dict | None:
@@ -48,33 +55,28 @@ def read_record(path: Path, *, whole: bool = False) -> dict | None:
         return None
 
 
-def may_write(path: Path) -> None:
-    """Refuse to write over what is not an earlier output.
+def read_mask(path: Path) -> np.ndarray:
+    """Return a mask that was written, (H, W) bool."""
+    with raster.quiet(), PngImagePlugin.PngImageFile(path) as picture:
+        return np.asarray(picture) > 0
 
-    Raises:
-        FileExistsError: `path` is there and holds no record of ours.
-    """
-    if path.exists() and path.suffix == ".png" and read_record(path) is None:
+
+def refuse_foreign(path: Path) -> None:
+    """Raise FileExistsError if a file is at `path` that holds no record of ours."""
+    if path.exists() and read_record(path) is None:
         raise FileExistsError(
             f"{workspace.shown(path)} is there and was not written by predict; it is left alone:"
             " choose another --out, or move it"
         )
 
 
-def write(path: Path, content: bytes) -> str:
-    """Write a file that appears whole or not at all; return the SHA-256 of its content."""
-    with workspace.replacing_file(path) as partial:
-        partial.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def same(path: Path, digest: str) -> bool:
-    """Tell whether a file is there and holds what was written."""
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, "" if it is not there."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return False
+        return ""
 
 
 def overlay(image: np.ndarray, masks: list[np.ndarray]) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from unet_lib import workspace
 from unet_lib.commands import job, models, outputs, pictures, table, truth
 from unet_lib.commands.job import Job, Options
+from unet_lib.intake import intensity
 
 _AHEAD = 2 * (os.cpu_count() or 1)  # pictures that wait to be predicted, or to be written
 _LARGE = 2**24  # px of a picture that is written before the next one is predicted: memory
@@ -36,6 +37,7 @@ def run(
         0: all was done; 1: a picture failed, or there was none; 2: nothing was begun.
     """
     try:
+        intensity.parse(options.intensity)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
         earlier = table.read(out)
         truths = truth.find([p.path for p in found], true_masks) if true_masks else None
@@ -123,7 +125,17 @@ def _predict(each: Job, together: models.Together, options: Options) -> np.ndarr
 
 def _score(done: Job, out: Path, truths) -> dict:
     """Return the row of a picture, with its Dice and HD95 where a true mask is known."""
-    return done.row
+    if not truths or done.failed:
+        return done.row
+    try:
+        mask = outputs.read_mask(job.mask_file(out, done.picture))
+        true_mask = truths.read(done.picture.path, shape=mask.shape)
+    except (OSError, ValueError) as error:
+        return done.row | {"notes": f"{done.row['notes']}; not scored: {error}".lstrip("; ")}
+    if true_mask is None:
+        return done.row
+    found = truth.score(true_mask, mask, spacing=done.spacing)
+    return done.row | {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
 
 
 def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> None:
@@ -138,6 +150,8 @@ def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> 
         print("No picture was found; PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
     if doubtful:
         print(f"{doubtful} masks to look at first: check is yes in {out / table.TABLE}")
+    if truths:
+        print(*truths.notes, truth.summary(list(rows.values())), sep="\n")
     print("Not for clinical use; look at each mask before you use it")
 
 

@@ -10,7 +10,7 @@ COLUMNS = (
     "confidence_rim", "doubt", "check", "reason", "seconds", "area_mm2", "lung_ratio", "view",
     "notes",
 )
-TRUTH = "dice", "hd95", "hd95_unit"
+TRUTH = "dice", "hd95_px", "hd95_mm"
 """Columns that are added where pictures were scored against true masks."""
 
 TABLE, ABOUT = "predictions.csv", "predictions_README.txt"
@@ -43,7 +43,8 @@ area_mm2              foreground where the file knows the size of its pixels, el
 lung_ratio            width between the lungs / inner width of the chest, else empty
 view                  which window or look-up table a DICOM was shown with
 notes                 what was noticed when the file was read
-dice, hd95            against the true mask, with --truth; hd95 in hd95_unit (px or mm)
+dice                  with --truth: overlap with the true mask, 0 to 1
+hd95_px, hd95_mm      with --truth: 95th percentile of the distances between the outlines
 """
 
 
