@@ -101,7 +101,7 @@ def _run(name: str) -> Path:
 def _use(path: Path) -> dict:
     """Return how a model is meant to be used, from the file beside it that says so, if any."""
     beside = path.with_suffix(".json")
-    return json.loads(beside.read_text("utf-8")).get("use", {}) if path == SHIPPED else {}
+    return json.loads(beside.read_text("utf-8")).get("use", {}) if beside.exists() else {}
 
 
 def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np.ndarray:
@@ -115,10 +115,8 @@ def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np
     """
     prediction = _room()
     if tiles and max(image.shape) > 4 * together.side:
-        found = [prediction.predict_tiled(model, image) for model in together.models]
-        return found[0] if len(found) == 1 else np.mean(found, axis=0)
-    images = iter([image])
-    return next(prediction.predict_all(together.models, images, zooms=together.zooms))
+        return prediction.predict_tiled(together.models, image)
+    return prediction.predict(together.models, image, zooms=together.zooms)
 
 
 def threshold(together: Together, probability: np.ndarray, level: float) -> np.ndarray:
