@@ -68,6 +68,7 @@ class Job:
         settled: whether its grey values are final, black and white as its tags say.
         record: what its mask will carry.
         skipped: whether it is no picture at all.
+        known: whether an earlier call has written its mask.
         seconds: spent on it so far.
     """
 
@@ -80,6 +81,7 @@ class Job:
     settled: bool = False
     record: dict = field(default_factory=dict)
     skipped: bool = False
+    known: bool = False
     seconds: float = 0.0
 
     @property
@@ -99,14 +101,23 @@ def mask_file(out: Path, picture: pictures.Picture) -> Path:
 
 
 def read(
-    picture: pictures.Picture, out: Path, together: models.Together, options: Options
+    picture: pictures.Picture, out: Path, together: models.Together, options: Options, *,
+    known: bool = False,
 ) -> Job:
     """Read a picture, or find that its mask is there already: by the same content and options.
+
+    Args:
+        picture: which.
+        out: folder to write into.
+        together: the model, or several.
+        options: how it is predicted.
+        known: whether an earlier call has written a mask for it: then a file that holds no record
+            is that mask, damaged, and not the user's own.
 
     Returns:
         A job with an image to predict, or without where it is done, has failed or is no picture.
     """
-    start, job = time.perf_counter(), Job(picture)
+    start, job = time.perf_counter(), Job(picture, known=known)
     try:
         data = picture.path.read_bytes()
         job.record = _identify(picture, data, together, options)
@@ -140,7 +151,8 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
         FileExistsError: there is the mask of another picture, or a file that is none of ours.
     """
     mask = mask_file(out, job.picture)
-    outputs.refuse_foreign(mask)
+    if not job.known:
+        outputs.refuse_foreign(mask)
     if options.overwrite:
         return None
     had = outputs.read_record(mask, whole=True)
@@ -189,7 +201,7 @@ def finish(
         beside = _write_beside(job, image, probability, mask, out, options)
         job.row["seconds"] = f"{job.seconds + time.perf_counter() - start:.3f}"
         record = {**job.record, "beside": beside, "row": job.row}
-        outputs.write(mask_file(out, job.picture), np.uint8(255) * mask, record)
+        outputs.write(mask_file(out, job.picture), np.uint8(255) * mask, record, known=job.known)
     except (OSError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
@@ -230,12 +242,12 @@ def _write_beside(job: Job, image, probability, mask, out: Path, options: Option
     }
     files = options.companions(name)
     for kind in files.keys() & make.keys():
-        written[files[kind]] = outputs.write(out / files[kind], make[kind](), {"of": name})
+        written[files[kind]] = outputs.write(out / files[kind], make[kind](), {"of": name}, known=job.known)
     if "labelme" in files:
         outline, shown = out / files["labelme"], job.picture.path
         if job.kind == "DICOM":  # LabelMe opens none
             shown = outline.with_suffix(".png")
-            outputs.write(shown, image, {"of": name})
+            outputs.write(shown, image, {"of": name}, known=job.known)
         labelme.write(outline, mask, image_path=shown)
         written[files["labelme"]] = outputs.digest(outline)
     return written

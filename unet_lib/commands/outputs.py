@@ -17,13 +17,14 @@ COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167))
 _RECORD = "U-Net Lowered"  # the keyword of the PNG text chunk that holds the record
 
 
-def write(path: Path, pixels: np.ndarray, record: dict) -> str:
+def write(path: Path, pixels: np.ndarray, record: dict, *, known: bool = False) -> str:
     """Write a PNG that carries a record; it appears whole or not at all.
 
     Args:
         path: where.
         pixels: (H, W) uint8 or uint16, or (H, W, 3) uint8 red, green, blue.
         record: what JSON can hold; it is written in ASCII, whatever names stand in it.
+        known: a file that is there may be replaced, even if it is damaged.
 
     Returns:
         The SHA-256 of the file's content.
@@ -31,7 +32,8 @@ def write(path: Path, pixels: np.ndarray, record: dict) -> str:
     Raises:
         FileExistsError: a file is there that holds no such record.
     """
-    refuse_foreign(path)
+    if not known:
+        refuse_foreign(path)
     held = PngImagePlugin.PngInfo()
     held.add_text(_RECORD, json.dumps(record))
     with workspace.replacing_file(path) as partial:

@@ -16,8 +16,9 @@ class Picture:
 
     Attributes:
         path: where it is.
-        file: its path from the folder that was given, with "/": `a/b.dcm`. Of one picture.
-        name: what its mask is called, without the ending: `a/b`; of one picture.
+        file: its path from the folder that was given, with "/": `a/b.dcm`; bytes that are no text
+            as `\\udcff`. No other picture has it.
+        name: what its mask is called, without the ending: `a/b`. No other picture has it.
     """
 
     path: Path
@@ -88,6 +89,7 @@ def _name(found: list[tuple[Path, str, str]]) -> list[Picture]:
             " their folders one at a time, each with an --out of its own"
         )
     paths = [path for path, *_ in found]
+    files = [file.encode("utf-8", "backslashreplace").decode() for file in files]
     return [Picture(*each) for each in zip(paths, files, names, strict=True)]
 
 

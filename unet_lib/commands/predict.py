@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def run(
         true_masks: folder of true masks to score against, or None.
 
     Returns:
-        0: all was done; 1: a picture failed, or there was none; 2: nothing was begun.
+        0: all was done; 1: a picture failed, or there was none; 2: nothing was begun; 130: Ctrl-C.
     """
     try:
         intensity.parse(options.intensity)
@@ -42,14 +42,15 @@ def run(
         earlier = table.read(out)
         truths = truth.find([p.path for p in found], true_masks) if true_masks else None
         together = models.load(model)
-        workspace.claim(out, purpose="predict")
+        workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
     rows, skipped = {}, []
     try:
         with _bar(len(found)) as tell:
-            for done in predict_all(found, out, together, options=options):
+            known = {file for file, row in earlier.items() if row["status"] == "ok"}
+            for done in predict_all(found, out, together, options=options, known=known):
                 if done.skipped:
                     skipped.append(done.picture.file)
                 else:
@@ -58,6 +59,9 @@ def run(
     except OSError as error:
         print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here", file=sys.stderr)
+        return 130
     finally:
         table.write(out, {**earlier, **rows})
         workspace.release(out, purpose="predict")
@@ -73,20 +77,32 @@ def _is_output(path: Path, out: Path) -> bool:
 
 
 def predict_all(
-    found: list[pictures.Picture], out: Path, together: models.Together, *, options: Options
+    found: list[pictures.Picture], out: Path, together: models.Together, *, options: Options,
+    known: Collection[str] = (),
 ) -> Iterator[Job]:
     """Give each picture when its mask is written, in their order.
 
     Threads read and write files while this one predicts, one picture at a time: a mask does not
     depend on which other pictures are there.
 
+    Args:
+        found: from `pictures.find`.
+        out: folder to write into.
+        together: from `models.load`.
+        options: how pictures are predicted.
+        known: files whose masks an earlier call has written, as its table says.
+
     Raises:
         OSError: nothing more can be written.
     """
+
+    def read(picture: pictures.Picture) -> Job:
+        return job.read(picture, out, together, options, known=picture.file in known)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             writing = deque()
-            for each in _ahead(pool, lambda p: job.read(p, out, together, options), found):
+            for each in _ahead(pool, read, found):
                 probability = _predict(each, together, options)
                 writing.append(pool.submit(job.finish, each, probability, out, together, options))
                 large = probability is not None and probability.size > _LARGE
@@ -142,17 +158,22 @@ def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> 
     """Print how many pictures came to what."""
     failed = sum(row["status"] == "failed" for row in rows.values())
     doubtful = sum(row.get("check") == "yes" for row in rows.values())
-    print(f"{len(rows) - failed} masks in {out / 'masks'}, {failed} pictures failed")
+    print(f"{_count(len(rows) - failed, 'mask')} in {out / 'masks'}"
+          + f", {_count(failed, 'picture')} failed" * bool(failed))
     if skipped:
-        print(f"{len(skipped)} files skipped, no pictures: {', '.join(skipped[:3])}"
-              + ", ..." * (len(skipped) > 3))
+        more = ", ..." * (len(skipped) > 3)
+        print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")
     if not rows:
-        print("No picture was found; PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
+        print("no picture was found: PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
     if doubtful:
-        print(f"{doubtful} masks to look at first: check is yes in {out / table.TABLE}")
+        print(f"{_count(doubtful, 'mask')} to look at first: `check` is yes in {out / table.TABLE}")
     if truths:
         print(*truths.notes, truth.summary(list(rows.values())), sep="\n")
-    print("Not for clinical use; look at each mask before you use it")
+    print("Not for clinical use: look at each mask before you use it")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
 
 
 @contextlib.contextmanager
