@@ -38,6 +38,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                        "intake.masks", "intake.values"},
     "intake.looks": {"intake.formats", "intake.intensity", "intake.masks", "intake.reading",
                      "intake.tree", "intake.values"},
+    "intake.partners": LOW | {"intake.layouts", "intake.pairs", "intake.sidecars",
+                              "intake.walk"},
     "intake.splits": set(),
     "intake.audit": {"intake.intensity", "intake.looks", "intake.masks", "intake.splits",
                      "intake.tree"},
@@ -63,6 +65,9 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.check": LOW | {"bootstrap", "parameters", "plotting", "series.probe", "intake.audit",
                              "intake.manifest", "intake.masks", "intake.prepare",
                              "intake.sources", "intake.tree", "intake.writing"},
+    "commands.labelme": LOW | {"intake.outlines"},
+    "commands.truth": LOW | {"metrics", "intake.formats", "intake.looks", "intake.masks",
+                             "intake.partners", "intake.reading", "intake.values"},
     "__main__": LOW | {"commands.check", "series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work

@@ -20,7 +20,7 @@ from unet_lib.intake import outlines
 _VERSION = "5.5.0"  # of LabelMe, whose form this is
 _TOLERANCES = (1.0, 0.5, 0.25)  # px by which an outline may stray, the coarsest that will do
 _ALIKE = 0.99  # IoU of what is written with the part that is meant
-_FINE = 2  # each pixel becomes 2 x 2: so an outline runs around the pixels' centres
+_BOX = np.ones((3, 3), np.uint8)
 
 
 def write(
@@ -72,9 +72,11 @@ def polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
         (n, 2) float64, x and y in pixels; the pixel of row r and column c covers [c, c + 1] x
         [r, r + 1].
     """
-    fine = np.repeat(np.repeat(mask.astype(np.uint8), _FINE, 0), _FINE, 1)
-    rings, family = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    for number, (ring, (*_, first, parent)) in enumerate(zip(rings, _rows(family), strict=True)):
+    fine = np.zeros((2 * mask.shape[0] + 1, 2 * mask.shape[1] + 1), np.uint8)
+    fine[1::2, 1::2] = mask
+    fine = cv2.dilate(fine, _BOX)  # OpenCV's lines run on pixels: these lie on the mask's edges
+    rings, family = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for ring, (*_, first, parent) in zip(rings, _rows(family), strict=True):
         if parent < 0:
             holes = [rings[n] for n in _brothers(family, first)]
             yield _simplify([ring, *holes], mask.shape)
@@ -93,10 +95,11 @@ def _brothers(family: np.ndarray, number: int) -> Iterator[int]:
 
 def _simplify(rings: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     """Return one outline for a part and its holes, with as few points as show it truly."""
+    rings = [_middles(ring) for ring in rings]
     exact = _join([_pixels(ring) for ring in rings])
     top, left, meant = outlines.fill(exact, shape)
     for tolerance in _TOLERANCES:
-        reduced = _join([_pixels(_reduce(ring, tolerance * _FINE)) for ring in rings])
+        reduced = _join([_pixels(_reduce(ring, 2 * tolerance)) for ring in rings])
         row, column, drawn = outlines.fill(reduced, shape)  # never reaches out of `meant`
         rows, columns = drawn.shape
         window = meant[row - top :, column - left :][:rows, :columns]
@@ -106,6 +109,11 @@ def _simplify(rings: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     return exact
 
 
+def _middles(ring: np.ndarray) -> np.ndarray:
+    """Return the middles of the pixels' edges, without the corners that make stairs of a slope."""
+    return ring[ring.sum(2).ravel() % 2 == 1]
+
+
 def _reduce(ring: np.ndarray, tolerance: float) -> np.ndarray:
     """Leave out points of a closed line, unless fewer than three would be left."""
     fewer = cv2.approxPolyDP(ring, tolerance, closed=True)
@@ -113,8 +121,8 @@ def _reduce(ring: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _pixels(ring: np.ndarray) -> np.ndarray:
-    """Return OpenCV's points in pixels of the mask."""
-    return (ring.reshape(-1, 2) + 0.5) / _FINE
+    """Return the points of a ring in pixels of the mask."""
+    return ring.reshape(-1, 2) / 2
 
 
 def _join(rings: list[np.ndarray]) -> np.ndarray:
