@@ -17,6 +17,9 @@ from unet_lib.intake.raster import NoPicture
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture would fail as well
 
+BESIDE = {"overlays": "png", "probabilities": "png", "labelme": "json"}
+"""What may stand beside the masks: folder and ending."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -48,9 +51,8 @@ class Options:
 
     def companions(self, name: str) -> dict[str, str]:
         """Return which files are written beside the mask of a picture, by their kind."""
-        files = {"overlays": f"overlays/{name}.png", "labelme": f"labelme/{name}.json",
-                 "probabilities": f"probabilities/{name}.png"}
-        return {kind: file for kind, file in files.items() if getattr(self, kind)}
+        wanted = {kind: end for kind, end in BESIDE.items() if getattr(self, kind)}
+        return {kind: f"{kind}/{name}.{end}" for kind, end in wanted.items()}
 
 
 @dataclass
