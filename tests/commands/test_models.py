@@ -96,9 +96,9 @@ def test_a_file_that_is_none_is_refused(tmp_path):
         models.load("x.keras")
 
 
-@pytest.mark.parametrize("shape, tiled", [((64, 64), False), ((65, 20), True)])
+@pytest.mark.parametrize("shape, tiled", [((128, 128), False), ((129, 20), True)])
 def test_tiles_begin_above_four_times_the_models_side(tmp_path, monkeypatch, shape, tiled):
-    together, called = models.load(str(save(tmp_path / "a.keras"))), []
+    together, called = models.load(str(save(tmp_path / "a.keras", side=32))), []
     room = models._room()
     real = room.predict_tiled
     monkeypatch.setattr(room, "predict_tiled", lambda *a, **k: called.append(1) or real(*a, **k))

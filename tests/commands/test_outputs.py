@@ -1,4 +1,4 @@
-"""Files that `predict` writes: a PNG that any program reads, with a record that only we look for."""
+"""What `predict` writes: a PNG that any program reads, with a record that only it looks for."""
 
 import cv2
 import numpy as np

@@ -244,7 +244,8 @@ def _write_beside(job: Job, image, probability, mask, out: Path, options: Option
     }
     files = options.companions(name)
     for kind in files.keys() & make.keys():
-        written[files[kind]] = outputs.write(out / files[kind], make[kind](), {"of": name}, known=job.known)
+        path, pixels = out / files[kind], make[kind]()
+        written[files[kind]] = outputs.write(path, pixels, {"of": name}, known=job.known)
     if "labelme" in files:
         outline, shown = out / files["labelme"], job.picture.path
         if job.kind == "DICOM":  # LabelMe opens none

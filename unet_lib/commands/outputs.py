@@ -1,4 +1,4 @@
-"""What `predict` writes. Each PNG carries a record, so a folder knows what of it is done and ours."""
+"""What `predict` writes: each PNG carries a record, by which it is known as ours and as done."""
 
 import hashlib
 import json

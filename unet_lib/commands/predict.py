@@ -46,6 +46,9 @@ def run(
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
+    if options.tiles and together.limits.chests:
+        print("--tiles: this model knows whole chests; on parts of one it is often wrong",
+              file=sys.stderr)
     rows, skipped = {}, []
     _tidy(out)
     try:
