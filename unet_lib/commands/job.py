@@ -28,8 +28,8 @@ class Options:
     Attributes:
         threshold: probability from which a pixel is foreground, between 0 and 1.
         tiles: predict large pictures piece by piece, at their own size.
-        invert: "no", "yes" (every picture but DICOM is turned round) or "auto" (those that look
-            inverted).
+        invert: whether black and white change places: "no", "yes" or "auto" (where a picture looks
+            inverted beside those of the training).
         intensity: what becomes black and white in 16-bit pictures: "auto" (each picture's own
             percentiles) or a range such as "0,4095".
         probabilities, labelme, overlays: whether these are written.
@@ -67,7 +67,6 @@ class Job:
         shape: height and width of the file's own pixels, upright.
         spacing: height and width of one of them in mm, or None.
         kind: its format, such as "DICOM".
-        settled: whether its grey values are final, black and white as its tags say.
         record: what its mask will carry.
         skipped: whether it is no picture at all.
         known: whether an earlier call has written its mask.
@@ -80,7 +79,6 @@ class Job:
     shape: tuple[int, int] = (0, 0)
     spacing: tuple[float, float] | None = None
     kind: str = ""
-    settled: bool = False
     record: dict = field(default_factory=dict)
     skipped: bool = False
     known: bool = False
@@ -126,7 +124,7 @@ def read(
         if row := _done(job, out, options):
             job.row = row
         else:
-            _open(job, data, options)
+            _open(job, data, together, options)
     except NoPicture:
         job.skipped = True
     except (OSError, ValueError, MemoryError) as error:
@@ -171,16 +169,17 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
     return row if whole and had["key"] == job.record["key"] else None
 
 
-def _open(job: Job, data: bytes, options: Options) -> None:
+def _open(job: Job, data: bytes, together: models.Together, options: Options) -> None:
     """Decode a picture for the model; its brightness depends on no other picture."""
     grey, raster = reading.decode_image(data)
     depth, fixed = intensity.measure(grey), intensity.parse(options.intensity)
     reach = fixed or (depth.low, depth.high) if depth else None
-    turned = options.invert == "yes" and not raster.settled
-    job.image = reading.finish_image(grey, reach=reach, turned=turned)
+    image = reading.finish_image(grey, reach=reach)
+    odd = options.invert == "auto" and doubt.looks_inverted(image, together.limits)
+    job.image = 255 - image if odd or options.invert == "yes" else image
     job.shape, job.spacing = raster.pixels.shape[:2], raster.spacing
-    job.kind, job.settled = raster.kind, raster.settled
-    notes = "; ".join(fault + detail for fault, detail in raster.notes.items())
+    job.kind = raster.kind
+    notes = "; ".join([*map("".join, raster.notes.items()), *["turned from inverted"] * odd])
     job.row = {"file": job.picture.file, "view": raster.view, "notes": notes}
 
 
