@@ -172,7 +172,7 @@ def test_a_dicom_is_taken_by_its_tags(tmp_path, capsys):
 
 
 def test_those_that_look_inverted_are_turned_and_it_says_so(tmp_path, capsys):
-    usual.write(usual.learn([(HELD, WHITE)] * 3), tmp_path / "dark.json")
+    usual.write(usual.learn([(HELD, WHITE)] * 3, doubt=0.9), tmp_path / "dark.json")
     put(tmp_path / "in/good.png", HELD)
     put(tmp_path / "in/bad.png", 255 - HELD)
     code, table, _ = called("in", "--out", "a", capsys=capsys)
