@@ -186,6 +186,15 @@ def test_masks_of_test_images_are_found(tmp_path):
     assert found([root / "test/images/2.png"], root) == {"2.png": {"test/masks/2.png"}}
 
 
+def test_the_data_sets_of_this_project(tmp_path):
+    root = place(tmp_path, "train/images/1.png", "train/masks/1.png", "test/1.png", "test/2.png",
+                 "test_truth/1.png", "test_truth/2.png", "manifest.json")  # fmt: skip
+    tests = [root / "test/1.png", root / "test/2.png"]
+    expected = {"1.png": {"test_truth/1.png"}, "2.png": {"test_truth/2.png"}}
+    assert found(tests, root) == expected
+    assert found(tests, root / "test_truth").keys() == expected.keys()
+
+
 def test_links_are_followed(tmp_path):
     place(tmp_path / "kept", "a.png")
     place(tmp_path / "in", "a.png")
