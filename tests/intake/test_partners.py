@@ -195,6 +195,17 @@ def test_the_data_sets_of_this_project(tmp_path):
     assert found(tests, root / "test_truth").keys() == expected.keys()
 
 
+def test_what_is_no_picture_by_its_name_is_passed_over(tmp_path):
+    """An annotation beside a picture is not its true mask, nor a picture of the same name."""
+    asked = [tmp_path / "in" / name for name in ("a.json", "a.png", "notes.txt")]
+    place(tmp_path / "in", "a.png", "notes.txt")
+    (tmp_path / "in/a.json").write_text('{"shapes": [], "imagePath": "a.png"}')
+    place(tmp_path / "truth", "a.png")
+    result = partners.find(asked, tmp_path / "truth")
+    assert list(result.masks.values()) == [(tmp_path / "truth/a.png",)]
+    assert (result.faults, result.notes) == ({}, [])
+
+
 def test_links_are_followed(tmp_path):
     place(tmp_path / "kept", "a.png")
     place(tmp_path / "in", "a.png")
@@ -212,7 +223,7 @@ def test_nothing_found_names_both_sides(tmp_path):
 
 def test_the_pictures_are_not_their_own_masks(tmp_path):
     place(tmp_path, "a.png", "b.png")
-    with pytest.raises(ValueError, match="no file that may be one"):
+    with pytest.raises(ValueError, match="such as no file but such as are among the pictures"):
         partners.find([tmp_path / "a.png", tmp_path / "b.png"], tmp_path)
 
 
