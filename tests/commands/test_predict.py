@@ -103,6 +103,17 @@ def test_a_bad_file_costs_no_good_one(tmp_path, capsys):
     assert not os.path.exists("out/masks/cut.png")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders: POSIX only")
+def test_what_is_no_file(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    (tmp_path / "in/link.png").symlink_to("gone")
+    code, table, said = called("in", "--out", "out", capsys=capsys)
+    assert code == 1 and set(table) == {"x.png", "link.png"}
+    assert table["link.png"]["reason"] == "a link to nothing; copy the file it should lead to"
+    assert "1 file skipped, no picture: pipe.png" in said
+
+
 def test_no_picture_at_all(tmp_path, capsys):
     put(tmp_path / "in/notes.txt", "hello")
     code, table, said = called("in", "--out", "out", capsys=capsys)

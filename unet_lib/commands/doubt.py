@@ -17,6 +17,7 @@ from unet_lib.commands.usual import Limits, limits_for
 __all__ = ["Judgement", "Limits", "judge", "limits_for", "looks_inverted", "ratio"]
 
 _SIZE = 128  # px, side of the square on which confidence and doubt are measured
+_FINE = 256  # px, the same for the width between the lungs
 _NEGATIVE = -0.35  # a picture that is less like those of the training is inverted
 
 
@@ -60,7 +61,7 @@ def judge(
         mask: (H, W) bool, as it is handed out.
         limits: what is usual for the model.
     """
-    parts, share = usual.count_parts(mask), float(mask.mean())
+    parts, share = usual.count_parts(mask), np.count_nonzero(mask) / mask.size
     chance, inside = usual.shrink(probability, _SIZE), usual.shrink(mask, _SIZE) >= 0.5
     sure, rim, doubt = _confidence(chance, inside)
     reasons = (*_odd_figures(parts, share, doubt, limits), *_odd_looks(image, mask, limits))
@@ -93,7 +94,8 @@ def ratio(mask: np.ndarray) -> float | None:
     Returns:
         A share in [0, 1], or None where no two parts lie beside each other.
     """
-    _, places, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    small = usual.shrink(mask, min(_FINE, max(mask.shape))) >= 0.5
+    _, places, stats, centres = cv2.connectedComponentsWithStats(small.astype(np.uint8))
     largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:2]
     if len(largest) < 2:
         return None
@@ -102,8 +104,8 @@ def ratio(mask: np.ndarray) -> float | None:
     if not len(rows):
         return None
     left, right = left[rows], right[rows]
-    between = right.argmax(1) - (mask.shape[1] - left[:, ::-1].argmax(1))
-    across = mask.shape[1] - right[:, ::-1].argmax(1) - left.argmax(1)
+    between = right.argmax(1) - (len(small) - left[:, ::-1].argmax(1))
+    across = len(small) - right[:, ::-1].argmax(1) - left.argmax(1)
     fifth = len(rows) // 5
     return float(max(0, between[fifth : len(rows) - fifth].max()) / across.max())
 

@@ -119,7 +119,7 @@ def read(
     """
     start, job = time.perf_counter(), Job(picture, known=known)
     try:
-        data = picture.path.read_bytes()
+        data = _load(picture.path)
         job.record = _identify(picture, data, together, options)
         if row := _done(job, out, options):
             job.row = row
@@ -131,6 +131,15 @@ def read(
         job.fail(error)
     job.seconds = time.perf_counter() - start
     return job
+
+
+def _load(path: Path) -> bytes:
+    """Return the content of a file; a pipe would be waited for without end."""
+    if not path.exists():
+        raise FileNotFoundError("a link to nothing; copy the file it should lead to")
+    if not path.is_file():
+        raise NoPicture("no regular file")
+    return path.read_bytes()
 
 
 def _identify(picture, data: bytes, together: models.Together, options: Options) -> dict:

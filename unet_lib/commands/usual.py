@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -11,9 +11,11 @@ import numpy as np
 
 from unet_lib import datasets, runs, workspace
 
+SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.json"
 _GRID = 16  # cells a side of what is kept of shapes and pictures
 _SPECK = 0.01  # share of the foreground below which a part is not counted
-_PAIRS = 200  # pairs of a run's data set that are looked at
+_SAME = 0.8  # correlation with the mean mask and picture of lungs.json above which it is a chest
+_PAIRS = 100  # pairs of a run's data set that are looked at
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ def learn(pairs: Iterable[tuple[np.ndarray, np.ndarray]], **known) -> Limits:
     Returns:
         Limits: the area's 0.5th percentile less a fifth to its 99.5th and a fifth more; as many
         parts as nine in ten masks have, if they agree; the first percentile of the masks'
-        likeness less 0.1. The mean picture is kept where 99 in 100 pictures are rather like it
-        than unlike it.
+        likeness less 0.05. The mean picture is kept where 99 in 100 pictures are rather like the
+        mean of the others than unlike it.
     """
     shares, counts, shapes, pictures = [], Counter(), [], []
     for image, mask in pairs:
@@ -68,16 +70,17 @@ def learn(pairs: Iterable[tuple[np.ndarray, np.ndarray]], **known) -> Limits:
         area=(0.8 * float(low), min(1.2 * float(high), 1.0)),
         parts=parts if agreeing >= 0.9 * len(shares) else None,
         shape=shape,
-        likeness=lowest - 0.1,
+        likeness=lowest - 0.05,
         picture=picture if least > 0 else None,
         **known,
     )
 
 
-def _common(all_of_them: list[np.ndarray]) -> tuple[np.ndarray, float]:
-    """Return their mean, and the first percentile of how like it they are."""
-    mean = np.mean(all_of_them, 0, dtype=float)
-    return mean, float(np.quantile([alike(one, mean) for one in all_of_them], 0.01))
+def _common(arrays: list[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Return their mean, and the first percentile of how like the mean of the others they are."""
+    total, others = np.sum(arrays, 0, dtype=float), max(1, len(arrays) - 1)
+    likeness = [alike(one, (total - one) / others) for one in arrays]
+    return total / len(arrays), float(np.quantile(likeness, 0.01))
 
 
 def write(limits: Limits, path: Path) -> None:
@@ -98,34 +101,40 @@ def limits_for(model: Path) -> Limits:
 
     Returns:
         Limits: from the JSON file of the same name beside the model; for a run from its training
-        pairs (at most 200), as long as its data set is there unchanged. Where neither is, doubt
-        alone has a limit.
+        pairs (at most 100), as long as its data set is there unchanged. They are chests if mean
+        mask and mean picture are like those of lungs.json. Without either, doubt alone is limited.
 
     Raises:
         ValueError: the JSON file beside it cannot be read as limits.
     """
     if model.is_file() and model.with_suffix(".json").is_file():
         return _read(model.with_suffix(".json"))
-    record = runs.read_record(model if model.is_dir() else model.parent)
-    if record is None:
+    pairs = _training_pairs(model if model.is_dir() else model.parent)
+    if pairs is None:
         return Limits()
-    folder = workspace.data_dir(record["parameters"]["dataset"])
+    found, lungs = learn(pairs), _read(SHIPPED)
+    same = found.picture is not None and alike(found.picture, lungs.picture) > _SAME
+    return replace(found, chests=same and alike(found.shape, lungs.shape) > _SAME)
+
+
+def _training_pairs(run: Path) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
+    """Give pairs that a run was trained on; None if they are not there as they were then."""
     try:
+        record = runs.read_record(run)
+        folder = workspace.data_dir(record["parameters"]["dataset"])
         manifest = datasets.load_manifest(folder)
-    except (FileNotFoundError, ValueError):
-        return Limits()
-    if manifest["data_sha256"] != record["data_sha256"]:
-        return Limits()
+        runs.require_same_data(record, manifest["data_sha256"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
     names = manifest["split"]["train"]
-    names = names[:: -(-len(names) // _PAIRS)]
-    return learn(datasets.read_pair(folder, name) for name in names)
+    return (datasets.read_pair(folder, name) for name in names[:: -(-len(names) // _PAIRS)])
 
 
 def _read(path: Path) -> Limits:
     try:
         record = json.loads(path.read_text("utf-8"))
         for name in ("shape", "picture"):
-            record[name] = record[name] and np.array(record[name], float)
+            record[name] = record[name] and np.reshape(record[name], (_GRID, _GRID))
         return Limits(**record | {"area": tuple(record["area"])})
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
