@@ -35,7 +35,7 @@ class Limits:
 
     area: tuple[float, float] | None = None
     parts: int | None = None
-    doubt: float | None = 0.15
+    doubt: float | None = 0.1
     chests: bool = False
     shape: np.ndarray | None = field(default=None, compare=False, repr=False)
     likeness: float = -1.0
