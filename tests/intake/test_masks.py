@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import yaml
 from test_values import BOTH, LEFT, RIGHT, jpeg, raster
 
+from unet_lib import parameters
 from unet_lib.intake import masks, values
 from unet_lib.intake.masks import decide
 
@@ -178,9 +180,49 @@ def test_one_value_per_file_but_not_the_same():
 def test_lung_and_heart_by_name():
     found = [values.from_plane(RIGHT, "lung"), values.from_plane(LEFT, "heart")]
     counts = {f"a{n}": values.count(each) for n, each in enumerate(found)}
-    with pytest.raises(ValueError, match='mask_values: "heart,lung"'):
+    with pytest.raises(ValueError, match='mask_values: "lung"\n'):  # and what is likely meant
         decide(counts)
     assert decide(counts, "lung").foreground == {"lung"}
+
+
+def of_labels(*labels):
+    found = [values.from_plane((RIGHT, LEFT)[n % 2], label) for n, label in enumerate(labels)]
+    return {f"a{n} ({label})": values.count(found[n]) for n, label in enumerate(labels)}
+
+
+@pytest.mark.parametrize("names", [
+    ("left lung", "right lung"), ("LeftLung", "RightLung"), ("lung_l", "lung_r"), ("Lung", "lungs"),
+    ("lung 1", "lung 2"), ("upper lobe of the left lung", "lower lobe of the left lung"),
+    ("Lung, left", "Lung, right"),
+])  # fmt: skip
+def test_lungs_by_name_are_joined(names):
+    assert decide(of_labels(*names)).foreground == set(names)
+
+
+@pytest.mark.parametrize("other", ["lung nodule", "not lung", "lung_opacity", "no-lung", "lungless",
+                                   "perilung", "nodule", "l", "肺"])
+def test_a_name_that_holds_lung_need_not_mean_one(other):
+    with pytest.raises(ValueError, match='2 values besides 0(.|\n)* mask_values: "lung"\n'):
+        decide(of_labels("lung", other))
+
+
+@pytest.mark.parametrize("names", [
+    ("1", "2"), ("Part, left", "Part, right"), ("part=1", "part=2"), ("1-2", "3-4"), ('"a"', "b"),
+    ("#1", "#2"), ("Herz", "Lunge"), ("a, b", "a"), ("'a'", "a"),
+])  # fmt: skip
+def test_the_line_that_is_told_settles_it_whatever_labels_are_called(names):
+    counts = of_labels(*names)
+    with pytest.raises(ValueError) as error:
+        decide(counts)
+    line = next(line for line in str(error.value).split("\n") if line.startswith("    mask_values"))
+    asked = yaml.safe_load(line)["mask_values"]
+    parameters.check(mask_values=asked)
+    assert decide(counts, asked).foreground == set(names)
+    assert decide(counts, names[0]).foreground == {names[0]}
+
+
+def test_letters_may_be_composed_in_two_ways():
+    assert decide(of_labels("pulm\u00f3n", "heart"), "pulmo\u0301n").foreground == {"pulm\u00f3n"}
 
 
 # ------------------------------------------------------------------------------------ mask_values

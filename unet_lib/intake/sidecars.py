@@ -4,13 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from unet_lib.intake import layouts, pairs
+from unet_lib import workspace
+from unet_lib.intake import annotations, layouts, pairs
 from unet_lib.intake.layouts import File
-
-try:
-    from unet_lib.intake import annotations
-except ImportError:
-    annotations = None
 
 
 @dataclass
@@ -35,19 +31,30 @@ def find(files: Iterable[File]) -> Sidecars:
     """
     found = Sidecars(list(files))
     for file in list(found.files):
-        if annotations is None or file.entry.refused or layouts.extension(file.path.name) != "json":
+        if file.entry.refused or layouts.extension(file.path.name) != "json":
             continue
         try:
             kind = annotations.kind(file.path)
             names = annotations.images_of(file.path) if kind else []
         except (OSError, ValueError) as error:
-            found.faults.append(("unreadable file", file, f": {error}"))
+            why = str(error).removeprefix(f"{workspace.shown(file.path)}: ")
+            found.faults.append(("unreadable file", file, f": {why}"))
             continue
         if kind == "labelme":
             found.annotated[file] = names
         elif kind == "coco":
             _list(found, file, names)
     return found
+
+
+def troubles(found: Sidecars) -> list[str]:
+    """Say of each annotation file that is of no use why, the known kinds first."""
+    known = {*found.annotated, *found.listed.values(), *(file for _, file, _ in found.faults)}
+    told = [f"{file.path.name}{detail}" for _, file, detail in found.faults]
+    strange = (f.path.name for f in found.files if f not in known)
+    return told + [
+        f"{n}: {annotations.UNKNOWN}" for n in strange if layouts.extension(n) == "json"
+    ]
 
 
 def _list(found: Sidecars, coco: File, names: list[str]) -> None:
