@@ -38,6 +38,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                        "intake.masks", "intake.values"},
     "intake.looks": LOW | {"intake.formats", "intake.intensity", "intake.masks", "intake.reading",
                            "intake.tree", "intake.values"},
+    "intake.partners": LOW | {"intake.layouts", "intake.pairs", "intake.sidecars",
+                              "intake.walk"},
     "intake.splits": set(),
     "intake.audit": {"intake.intensity", "intake.looks", "intake.masks", "intake.splits",
                      "intake.tree"},
@@ -50,7 +52,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "datasets": LOW, "pixels": set(), "batches": LOW | {"datasets", "pixels", "augmentation"},
     "augmentation": set(), "architecture": {"parameters"}, "losses": set(), "metrics": set(),
     "calibration": set(), "runs": {"workspace", "bootstrap"},
-    "training": {"workspace", "runs"}, "prediction": {"workspace", "losses", "pixels"},
+    "training": {"workspace", "runs"},
+    "model_files": LOW, "prediction": {"workspace", "model_files", "pixels"},
     "plotting": set(),
     "experiments": LOW | {"architecture", "augmentation", "batches", "losses", "metrics",
                           "plotting", "prediction", "training"},
@@ -62,6 +65,9 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.check": LOW | {"bootstrap", "parameters", "plotting", "series.probe", "intake.audit",
                              "intake.manifest", "intake.masks", "intake.prepare",
                              "intake.sources", "intake.tree", "intake.writing"},
+    "commands.labelme": LOW | {"intake.outlines"},
+    "commands.truth": LOW | {"metrics", "intake.formats", "intake.looks", "intake.masks",
+                             "intake.partners", "intake.reading", "intake.values"},
     "__main__": LOW | {"commands.check", "series.plan", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work

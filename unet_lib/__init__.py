@@ -11,6 +11,7 @@ Flat rooms, which notebooks import:
 - `architecture`: the functions of notebook 03, and `build_unet`
 - `losses`, `metrics`, `calibration`: in Keras; in NumPy for each image; of probabilities
 - `runs`, `training`: the record of a run; callbacks that keep it and watch it
+- `model_files`: a model's file, looked through before Keras opens it
 - `prediction`: a trained model on pictures in memory
 - `plotting`: figures that more than one notebook shows
 - `experiments`: many small trainings, compiled, remembered in a table, and its figures

@@ -1,4 +1,4 @@
-"""The command line: `python -m unet_lib run` and `check`."""
+"""The command line: `python -m unet_lib run`, `check` and `predict`."""
 
 import argparse
 import os
@@ -30,14 +30,55 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--out", metavar="DIR", help="write check.yaml and contact_sheet.png there")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
+    _add_predict(commands)
     return parser.parse_args(arguments)
+
+
+def _add_predict(commands) -> None:
+    """Describe the command `predict`."""
+    parser = commands.add_parser(
+        "predict", help="draw the mask of each X-ray (not for clinical use)",
+        description="Draw the mask of each X-ray: masks, overlays and a table of areas and doubts."
+        " NOT FOR CLINICAL USE. Names that are burnt into pixels, and file names, reach overlays"
+        " and table. What is done already is not done again: the same command goes on.",
+        epilog="exit code 0: all was done; 1: a picture failed, or there was none; 2: refused",
+    )
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE_OR_FOLDER",
+        help="PNG, JPEG, TIFF, BMP, WebP or DICOM, by content; a folder with all below it")
+    add("--out", required=True, metavar="DIR", help="where to write; nothing of yours is changed")
+    add("--model", metavar="RUN_OR_FILE",
+        help="a .keras file, or a finished run; several, with commas between, are averaged"
+        " (default: the model that was trained on phantoms)")
+    add("--threshold", type=_share, default=0.5, metavar="T",
+        help="probability from which a pixel is foreground (default 0.5)")
+    add("--truth", metavar="MASKS", help="folder of true masks: adds Dice and HD95")
+    add("--tiles", action="store_true",
+        help="predict pictures above four times the model's side piece by piece; a model of whole"
+        " chests is wrong on parts of one")
+    add("--invert", choices=("no", "auto", "yes"), default="no",
+        help="exchange black and white; auto: where a picture looks inverted (default no)")
+    add("--intensity", default="auto", metavar="LOW,HIGH",
+        help="values of 16-bit pictures that become black and white (default: each picture's own"
+        " percentiles)")
+    add("--probabilities", action="store_true", help="also write 16-bit PNG; 65535 means certain")
+    add("--labelme", action="store_true", help="also write outlines to correct with LabelMe")
+    add("--no-overlays", action="store_true", help="do not write pictures with outlines")
+    add("--overwrite", action="store_true", help="predict anew what is done")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}; use for example 0.5")
+    return value
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
     try:
-        return {"run": _run, "check": _check}[asked.command](asked)
+        return {"run": _run, "check": _check, "predict": _predict}[asked.command](asked)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
@@ -54,6 +95,16 @@ def _check(asked: argparse.Namespace) -> int:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
     return check.run(asked.source, values, out=out)
+
+
+def _predict(asked: argparse.Namespace) -> int:
+    from unet_lib.commands import job, predict  # with all that reads pictures
+
+    names = ("threshold", "tiles", "invert", "intensity", "probabilities", "labelme", "overwrite")
+    options = job.Options(**{n: getattr(asked, n) for n in names}, overlays=not asked.no_overlays)
+    true_masks = Path(asked.truth) if asked.truth else None
+    return predict.run(asked.images, Path(asked.out), options=options, model=asked.model,
+                       true_masks=true_masks)
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -197,12 +197,15 @@ def alone(folder: Path) -> Iterator[None]:
 _claimed = {}
 
 
-def claim(folder: Path, *, purpose: str = "run") -> None:
+def claim(
+    folder: Path, *, purpose: str = "run", remedy: str = "choose another run_name"
+) -> None:
     """Reserve a folder for this process until `release` or its end; again is no harm.
 
     Args:
         folder: it is made if need be; a hidden file in it says who has it.
         purpose: two claims collide only if they have the same one.
+        remedy: for the message, what else than waiting helps.
 
     Raises:
         BlockingIOError: another process has it; the message says which, where and since when.
@@ -219,7 +222,7 @@ def claim(folder: Path, *, purpose: str = "run") -> None:
         os.close(handle)
         raise BlockingIOError(
             f"{shown(folder)} is in use by {holder}; wait until it ends, stop it (in JupyterLab:"
-            " shut down its kernel), or choose another run_name"
+            f" shut down its kernel), or {remedy}"
         ) from None
     except OSError:  # some network disks know no locks
         pass

@@ -19,7 +19,12 @@ def read_image(path: Path) -> tuple[np.ndarray, Raster]:
         OSError: the file cannot be opened.
         ValueError: it holds no picture that can be used.
     """
-    raster = formats.decode(path.read_bytes())
+    return decode_image(path.read_bytes())
+
+
+def decode_image(data: bytes) -> tuple[np.ndarray, Raster]:
+    """Return the picture in the bytes of a file; see `read_image`."""
+    raster = formats.decode(data)
     grey = formats.to_grey(raster)
     if raster.aspect != 1:
         height, width = grey.shape

@@ -103,7 +103,7 @@ def _judge(folder: _Folder, entry: os.DirEntry, root: str, follow: bool) -> tupl
     """Return the fault of a file or folder that is known without reading it, and its detail."""
     if _ODD.search(entry.name) and not entry.is_dir():
         return ODD, ""
-    if _is_junk(entry.name):
+    if is_junk(entry.name):
         return STRAY, ""
     if not entry.is_symlink():
         return ("", "") if entry.is_file() or entry.is_dir() else (STRAY, ": no regular file")
@@ -117,7 +117,8 @@ def _judge(folder: _Folder, entry: os.DirEntry, root: str, follow: bool) -> tupl
     return "", ""
 
 
-def _is_junk(name: str) -> bool:
+def is_junk(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or one that systems leave behind."""
     return name.casefold() in _JUNK or (name.startswith(".") and not _ODD.search(name))
 
 

@@ -1,0 +1,443 @@
+"""`predict`: one mask a picture, whatever lies beside it; what is done is done and said.
+
+The model of these tests calls dark pixels foreground: what comes out is known without it.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from made_sets import LUNGS, SIDE, WHITE, chest, dicom, encode, put, turned
+from made_trees import state
+
+from unet_lib import __main__, workspace
+from unet_lib.commands import job, models, outputs, predict
+
+HELD = np.uint8(200) - np.uint8(150) * LUNGS  # (64, 64): lungs 50, the rest 200
+
+
+@pytest.fixture(autouse=True)
+def dark(tmp_path):
+    """The file of a model that gives 1 less the picture, at 64 px."""
+    inputs = keras.Input((SIDE, SIDE, 1))
+    model = keras.Model(inputs, keras.layers.Rescaling(-1.0, 1.0)(inputs))
+    model.save(tmp_path / "dark.keras")
+
+
+def called(*arguments, capsys, model="dark.keras"):
+    """Return the exit code, the rows of the table by file, and what was printed."""
+    code = __main__.main(["predict", *map(str, arguments), "--model", model])
+    said = capsys.readouterr()
+    return code, rows(arguments[arguments.index("--out") + 1]), said.out + said.err
+
+
+def rows(out):
+    path = os.path.join(out, "predictions.csv")
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def mask(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def films(root, *names):
+    for name in names:
+        put(root / name, HELD)
+    return root
+
+
+def test_a_folder(tmp_path, capsys):
+    films(tmp_path / "in", "x.png", "a/y.png")
+    put(tmp_path / "in/notes.txt", "hello")
+    before = state(tmp_path / "in")
+    code, table, said = called("in", "--out", "out", capsys=capsys)
+    assert code == 0 and state(tmp_path / "in") == before
+    assert sorted(p.relative_to(tmp_path / "out").as_posix()
+                  for p in (tmp_path / "out").rglob("*") if p.is_file() and p.name[0] != ".") == [
+        "masks/a/y.png", "masks/x.png", "overlays/a/y.png", "overlays/x.png", "predictions.csv",
+        "predictions_README.txt",
+    ]
+    assert np.array_equal(mask("out/masks/a/y.png"), WHITE)
+    assert mask("out/overlays/x.png").shape == (SIDE, SIDE, 3)
+    row = table["a/y.png"]
+    assert (row["status"], row["width"], row["height"], row["area_px"], row["parts"]) == (
+        "ok", "64", "64", str(LUNGS.sum()), "2")
+    assert float(row["area_share"]) == pytest.approx(LUNGS.mean(), abs=1e-4)
+    assert float(row["confidence_inside"]) == pytest.approx(1 - 50 / 255, abs=1e-3)
+    assert row["area_mm2"] == ""
+    assert "2 masks in out/masks\n1 file skipped, no picture: notes.txt\n" in said
+    assert "Not for clinical use" in said
+
+
+def test_a_threshold(tmp_path, capsys):
+    films(tmp_path, "x.png")
+    _, table, _ = called("x.png", "--out", "o", "--threshold", "0.9", capsys=capsys)
+    assert table["x.png"]["area_px"] == "0"
+    with pytest.raises(SystemExit) as refused:
+        called("x.png", "--out", "o", "--threshold", "1.5", capsys=capsys)
+    assert refused.value.code == 2
+    assert "must lie between 0 and 1, got 1.5; use for example 0.5" in capsys.readouterr().err
+
+
+def test_a_bad_file_costs_no_good_one(tmp_path, capsys):
+    films(tmp_path / "in", "good.png", "zz.png")
+    put(tmp_path / "in/cut.png", encode(chest(1))[:900])
+    put(tmp_path / "in/empty.png", b"")
+    code, table, said = called("in", "--out", "out", capsys=capsys)
+    assert code == 1
+    assert [table[f]["status"] for f in sorted(table)] == ["failed", "failed", "ok", "ok"]
+    assert "truncated PNG file" in table["cut.png"]["reason"]
+    assert "failed: cut.png: truncated PNG file; copy it again from its origin\n" in said
+    assert "2 masks in out/masks, 2 pictures failed" in said
+    assert not os.path.exists("out/masks/cut.png")
+
+
+def test_no_picture_at_all(tmp_path, capsys):
+    put(tmp_path / "in/notes.txt", "hello")
+    code, table, said = called("in", "--out", "out", capsys=capsys)
+    assert (code, table) == (1, {})
+    assert "no picture was found: PNG, JPEG, TIFF, BMP, WebP and DICOM are read" in said
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["gone", "--out", "o"], "'gone' is not there; expected a picture, or a folder of pictures"),
+    (["in", "--out", "o", "--intensity", "9,1"], "intensity must be"),
+    (["in", "--out", "o", "--truth", "gone"], "gone"),
+    (["in", "--out", "in/x.png"], "in/x.png"),
+])
+def test_what_cannot_work_is_refused_before_anything(tmp_path, capsys, arguments, words):
+    films(tmp_path / "in", "x.png")
+    before = state(tmp_path)
+    code, _, said = called(*arguments, capsys=capsys)
+    assert code == 2 and said.startswith("Refused, nothing was written: ") and words in said
+    assert state(tmp_path) == before
+
+
+def test_a_mask_lies_on_the_pixels_of_its_file(tmp_path, capsys):
+    high = cv2.resize(HELD, (96, 200), interpolation=cv2.INTER_NEAREST)
+    put(tmp_path / "in/high.png", high)
+    put(tmp_path / "in/turned.png", turned(HELD, 6))
+    called("in", "--out", "out", capsys=capsys)
+    assert mask("out/masks/high.png").shape == (200, 96)
+    assert np.array_equal(mask("out/masks/turned.png"), np.rot90(WHITE, -1))
+
+
+def test_pixels_that_are_no_squares(tmp_path, capsys):
+    flat = cv2.resize(HELD, (SIDE, 32), interpolation=cv2.INTER_AREA).astype(np.uint16) * 16
+    put(tmp_path / "x.dcm", dicom(flat, ImagerPixelSpacing=[0.4, 0.2]))
+    _, table, _ = called("x.dcm", "--out", "out", capsys=capsys)
+    row, found = table["x.dcm"], mask("out/masks/x.png")
+    assert found.shape == (32, 64) and (row["width"], row["height"]) == ("64", "32")
+    assert float(row["area_mm2"]) == pytest.approx(np.count_nonzero(found) * 0.08, abs=0.1)
+
+
+def test_a_mask_depends_on_no_other_picture(tmp_path, capsys):
+    for number, top in enumerate((700, 4000, 60000)):
+        put(tmp_path / f"in/{number}.png", (HELD.astype(np.float64) / 255 * top).astype(np.uint16))
+    put(tmp_path / "in/d.dcm", dicom(HELD.astype(np.uint16) * 16))
+    called("in", "--out", "all", capsys=capsys)
+    for name in ("0.png", "1.png", "2.png", "d.dcm"):
+        called(f"in/{name}", "--out", "one", capsys=capsys)
+        name = f"{name[0]}.png"
+        assert np.array_equal(mask(f"all/masks/{name}"), mask(f"one/masks/{name}"))
+        assert np.array_equal(mask(f"all/masks/{name}"), WHITE)
+
+
+def test_a_range_of_16_bits_and_black_for_white(tmp_path, capsys):
+    put(tmp_path / "x.png", HELD.astype(np.uint16) * 4)  # 200 to 800
+    _, table, _ = called("x.png", "--out", "a", "--intensity", "0,65535", capsys=capsys)
+    assert table["x.png"]["area_px"] == str(SIDE * SIDE)  # all of it is nearly black
+    _, table, _ = called("x.png", "--out", "b", "--invert", "yes", capsys=capsys)
+    assert np.array_equal(mask("b/masks/x.png"), 255 - WHITE)
+
+
+def test_a_dicom_is_taken_by_its_tags_and_never_turned(tmp_path, capsys):
+    stored = HELD.astype(np.uint16) * 16
+    put(tmp_path / "in/one.dcm", dicom(4095 - stored, PhotometricInterpretation="MONOCHROME1"))
+    put(tmp_path / "in/two.dcm", dicom(stored))
+    _, table, _ = called("in", "--out", "o", "--invert", "yes", capsys=capsys)
+    assert np.array_equal(mask("o/masks/one.png"), WHITE)
+    assert np.array_equal(mask("o/masks/two.png"), WHITE)
+
+
+def test_probabilities_are_the_models_to_16_bits(tmp_path, capsys):
+    put(tmp_path / "x.png", HELD)
+    called("x.png", "--out", "o", "--probabilities", "--no-overlays", capsys=capsys)
+    found = mask("o/probabilities/x.png")
+    assert found.dtype == np.uint16 and not os.path.exists("o/overlays")
+    assert np.abs(found / 65535 - (1 - HELD / 255)).max() < 1e-5
+
+
+def test_outlines_for_labelme(tmp_path, capsys):
+    put(tmp_path / "in/a/x.png", HELD)
+    put(tmp_path / "in/d.dcm", dicom(HELD.astype(np.uint16) * 16))
+    called("in", "--out", "o", "--labelme", capsys=capsys)
+    drawn = json.loads((tmp_path / "o/labelme/a/x.json").read_text("utf-8"))
+    assert len(drawn["shapes"]) == 2
+    assert (tmp_path / "o/labelme/a" / drawn["imagePath"]).resolve() == tmp_path / "in/a/x.png"
+    drawn = json.loads((tmp_path / "o/labelme/d.json").read_text("utf-8"))
+    shown = mask(tmp_path / "o/labelme" / drawn["imagePath"])
+    assert shown.dtype == np.uint8 and shown.shape == (SIDE, SIDE)
+
+
+def test_true_masks_score(tmp_path, capsys):
+    films(tmp_path / "in", "x.png", "y.png", "z.png")
+    put(tmp_path / "truth/x.png", WHITE)
+    half = WHITE.copy()
+    half[:, 32:] = 0
+    put(tmp_path / "truth/y_mask.png", half)
+    code, table, said = called("in", "--out", "o", "--truth", "truth", capsys=capsys)
+    assert code == 0
+    assert float(table["x.png"]["dice"]) == 1 and float(table["x.png"]["hd95_px"]) == 0
+    assert float(table["y.png"]["dice"]) == pytest.approx(2 / 3, abs=0.02)
+    assert table["z.png"]["dice"] == ""
+    assert "0.8" in said  # the mean of 1 and 2/3
+
+
+# ----------------------------------------------------------------- a second time
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A list that grows by one for each picture that is predicted."""
+    calls, real = [], models.predict
+
+    def count(*arguments, **options):
+        calls.append(1)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(models, "predict", count)
+    return calls
+
+
+def test_what_is_done_is_not_done_again(tmp_path, capsys, counted):
+    films(tmp_path / "in", "x.png", "y.png")
+    first = called("in", "--out", "o", capsys=capsys)
+    before = state(tmp_path / "o/masks")
+    assert called("in", "--out", "o", capsys=capsys)[:2] == first[:2]
+    assert len(counted) == 2 and state(tmp_path / "o/masks") == before
+    called("in", "--out", "o", "--overwrite", capsys=capsys)
+    assert len(counted) == 4
+
+
+def cut(part):
+    def change(root):
+        path = root / "o/masks/x.png"
+        data = path.read_bytes()
+        path.write_bytes(data[: int(part * len(data))])
+
+    return change
+
+
+def new_input(root):
+    put(root / "in/x.png", 255 - HELD)
+
+
+@pytest.mark.parametrize("change", [
+    cut(0.98), cut(0.5), cut(0), new_input,
+    lambda root: (root / "o/overlays/x.png").unlink(),
+    lambda root: (root / "o/overlays/x.png").write_bytes(b""),
+    lambda root: (root / "o/masks/x.png").unlink(),
+])
+def test_what_is_not_whole_or_no_longer_true_is_made_anew(tmp_path, capsys, counted, change):
+    films(tmp_path / "in", "x.png", "y.png")
+    called("in", "--out", "o", capsys=capsys)
+    change(tmp_path)
+    code, table, _ = called("in", "--out", "o", capsys=capsys)
+    assert code == 0 and len(counted) == 3 and set(table) == {"x.png", "y.png"}
+    wanted = 255 - WHITE if change is new_input else WHITE
+    assert np.array_equal(mask("o/masks/x.png"), wanted)
+    assert mask("o/overlays/x.png") is not None
+
+
+@pytest.mark.parametrize("more", [["--threshold", "0.6"], ["--invert", "yes"], ["--labelme"],
+                                  ["--probabilities"], ["--tiles"]])
+def test_other_options_make_it_anew(tmp_path, capsys, counted, more):
+    films(tmp_path / "in", "x.png")
+    called("in", "--out", "o", capsys=capsys)
+    called("in", "--out", "o", *more, capsys=capsys)
+    assert len(counted) == 2
+
+
+def test_another_model_makes_it_anew(tmp_path, capsys, counted):
+    films(tmp_path / "in", "x.png")
+    called("in", "--out", "o", capsys=capsys)
+    called("in", "--out", "o", capsys=capsys, model="dark.keras,dark.keras")
+    assert len(counted) == 2
+
+
+def test_a_lost_table_is_written_again(tmp_path, capsys, counted):
+    films(tmp_path / "in", "x.png")
+    _, first, _ = called("in", "--out", "o", capsys=capsys)
+    (tmp_path / "o/predictions.csv").unlink()
+    assert called("in", "--out", "o", capsys=capsys)[1] == first and len(counted) == 1
+
+
+def test_rows_of_other_pictures_stay(tmp_path, capsys):
+    films(tmp_path, "x.png", "y.png")
+    called("x.png", "--out", "o", capsys=capsys)
+    assert set(called("y.png", "--out", "o", capsys=capsys)[1]) == {"x.png", "y.png"}
+
+
+def test_another_picture_of_the_same_name_is_not_written_over(tmp_path, capsys):
+    films(tmp_path, "a/x.png")
+    put(tmp_path / "b/x.png", 255 - HELD)
+    called("a", "--out", "o", capsys=capsys)
+    code, table, _ = called("b", "--out", "o", capsys=capsys)
+    assert code == 1 and "is the mask of another picture of this name" in table["x.png"]["reason"]
+    assert np.array_equal(mask("o/masks/x.png"), WHITE)
+    assert called("b", "--out", "o", "--overwrite", capsys=capsys)[0] == 0
+    assert np.array_equal(mask("o/masks/x.png"), 255 - WHITE)
+
+
+# ----------------------------------------------------------------- out into in
+
+
+@pytest.mark.parametrize("out", ["in", "in/out"])
+def test_out_inside_in_twice(tmp_path, capsys, counted, out):
+    films(tmp_path / "in", "x.png", "a/y.png")
+    for _ in range(3):
+        code, table, _ = called("in", "--out", out, "--labelme", capsys=capsys)
+        assert code == 0 and set(table) == {"x.png", "a/y.png"} and len(counted) == 2
+
+
+def test_a_link_to_the_input_as_out(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for _ in range(2):
+        assert set(called("in", "--out", "link", capsys=capsys)[1]) == {"x.png"}
+
+
+def test_masks_of_the_users_own_are_left_alone(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    put(tmp_path / "in/masks/x.png", WHITE)
+    put(tmp_path / "in/overlays/x.png", WHITE)
+    code, table, _ = called("in", "--out", "in", capsys=capsys)
+    assert code == 1 and "was not written by predict" in table["x.png"]["reason"]
+    assert (tmp_path / "in/masks/x.png").read_bytes() == encode(WHITE)
+    assert (tmp_path / "in/overlays/x.png").read_bytes() == encode(WHITE)
+
+
+def test_a_table_of_the_users_own_is_left_alone(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    put(tmp_path / "o/predictions.csv", "id,score\n")
+    code, _, said = called("in", "--out", "o", capsys=capsys)
+    assert code == 2 and "was not written by predict" in said
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["predictions.csv"]
+
+
+@pytest.mark.parametrize("name", ["снимок é[1]", "a,b", 'q"uote', "new\nline", "-leading", "*"])
+def test_any_name(tmp_path, capsys, name):
+    films(tmp_path / "in", f"{name}.png")
+    code, table, _ = called("in", "--out", "o", "--labelme", capsys=capsys)
+    assert code == 0 and list(table) == [f"{name}.png"]
+    assert np.array_equal(outputs.read_mask(tmp_path / f"o/masks/{name}.png"), LUNGS)
+    assert (tmp_path / f"o/overlays/{name}.png").exists()
+
+
+# ----------------------------------------------------------------- it ends
+
+
+def test_a_killed_call_goes_on(tmp_path):
+    films(tmp_path / "in", *(f"{n:03}.png" for n in range(400)))
+    command = [sys.executable, "-m", "unet_lib", "predict", "in", "--out", "o", "--model",
+               "dark.keras"]
+    environment = {**os.environ, "PYTHONPATH": str(workspace.PROJECT)}
+    started = subprocess.Popen(command, env=environment, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not len(list(tmp_path.glob("o/masks/*.png"))) > 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    made = {p: p.stat().st_mtime_ns for p in tmp_path.glob("o/masks/0*.png")
+            if outputs.read_record(p, whole=True)}
+    assert 5 <= len(made) < 400 and not (tmp_path / "o/predictions.csv").exists()
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "400 masks" in done.stdout
+    assert len(rows(tmp_path / "o")) == 400
+    assert all(path.stat().st_mtime_ns == was for path, was in made.items())
+    assert not list((tmp_path / "o").rglob(".partial*"))
+
+
+def test_an_interrupt_keeps_what_is_written(tmp_path, capsys, monkeypatch):
+    films(tmp_path / "in", *(f"{n}.png" for n in range(9)))
+    real, left = models.predict, [4]
+
+    def stop(*arguments, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(models, "predict", stop)
+    code, table, said = called("in", "--out", "o", capsys=capsys)
+    assert code == 130 and "The same command goes on" in said
+    assert 0 < len(table) <= 4
+    monkeypatch.setattr(models, "predict", real)
+    code, table, _ = called("in", "--out", "o", capsys=capsys)
+    assert code == 0 and len(table) == 9
+
+
+def test_a_full_disk_stops_it(tmp_path, capsys, monkeypatch):
+    films(tmp_path / "in", *(f"{n}.png" for n in range(9)))
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(job.outputs, "write", full)
+    code, table, said = called("in", "--out", "o", capsys=capsys)
+    assert (code, table) == (1, {})
+    assert "Stopped: [Errno 28] No space left on device. The same command goes on from here" in said
+
+
+def test_two_at_once_in_one_folder(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    held = ("import sys, time; from pathlib import Path; from unet_lib import workspace;"
+            " workspace.claim(Path('o'), purpose='predict'); print('held', flush=True);"
+            " sys.stdin.read()")
+    other = subprocess.Popen([sys.executable, "-c", held], stdin=-1, stdout=-1, text=True,
+                             env={**os.environ, "PYTHONPATH": str(workspace.PROJECT)})
+    try:
+        assert other.stdout.readline() == "held\n"
+        code, _, said = called("in", "--out", "o", capsys=capsys)
+        assert code == 2 and "o is in use by process" in said and "another --out" in said
+    finally:
+        other.communicate()
+
+
+def test_help_says_what_it_is_not_for(capsys):
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(["predict", "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and "NOT FOR CLINICAL USE" in said
+    for option in ("--out", "--model", "--threshold", "--truth", "--tiles", "--invert",
+                   "--intensity", "--probabilities", "--labelme", "--no-overlays", "--overwrite"):
+        assert option in said
+
+
+def test_memory_does_not_grow_with_the_number(tmp_path):
+    """Few pictures are between reading and writing at a time."""
+    waiting = []
+
+    def slow(picture):
+        waiting.append(picture)
+        return picture
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = predict._ahead(pool, slow, range(1, 1000))
+        next(taken), next(taken)
+        time.sleep(0.1)
+        assert len(waiting) <= predict._AHEAD + 2

@@ -1,0 +1,253 @@
+"""One picture on its way through `predict`: read, judged, written; done if its mask says so."""
+
+import errno
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unet_lib.commands import doubt, labelme, models, outputs, pictures
+from unet_lib.intake import intensity, reading
+from unet_lib.intake.raster import NoPicture
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture would fail as well
+
+
+@dataclass(frozen=True)
+class Options:
+    """How pictures are predicted, and what is written beside the masks.
+
+    Attributes:
+        threshold: probability from which a pixel is foreground, between 0 and 1.
+        tiles: predict large pictures piece by piece, at their own size.
+        invert: "no", "yes" (every picture but DICOM is turned round) or "auto" (those that look
+            inverted).
+        intensity: what becomes black and white in 16-bit pictures: "auto" (each picture's own
+            percentiles) or a range such as "0,4095".
+        probabilities, labelme, overlays: whether these are written.
+        overwrite: predict anew what is done, and over the mask of another picture.
+    """
+
+    threshold: float = 0.5
+    tiles: bool = False
+    invert: str = "no"
+    intensity: str = "auto"
+    probabilities: bool = False
+    labelme: bool = False
+    overlays: bool = True
+    overwrite: bool = False
+
+    def decide(self) -> list:
+        """Return what a mask depends on."""
+        return [self.threshold, self.tiles, self.invert, self.intensity]
+
+    def companions(self, name: str) -> dict[str, str]:
+        """Return which files are written beside the mask of a picture, by their kind."""
+        files = {"overlays": f"overlays/{name}.png", "labelme": f"labelme/{name}.json",
+                 "probabilities": f"probabilities/{name}.png"}
+        return {kind: file for kind, file in files.items() if getattr(self, kind)}
+
+
+@dataclass
+class Job:
+    """A picture, what was read of it and what came of it.
+
+    Attributes:
+        picture: which one.
+        row: of the table: what is known so far.
+        image: (H, W) uint8, upright and with square pixels; None when there is nothing (more) to
+            predict.
+        shape: height and width of the file's own pixels, upright.
+        spacing: height and width of one of them in mm, or None.
+        kind: its format, such as "DICOM".
+        settled: whether its grey values are final, black and white as its tags say.
+        record: what its mask will carry.
+        skipped: whether it is no picture at all.
+        known: whether an earlier call has written its mask.
+        seconds: spent on it so far.
+    """
+
+    picture: pictures.Picture
+    row: dict = field(default_factory=dict)
+    image: np.ndarray | None = None
+    shape: tuple[int, int] = (0, 0)
+    spacing: tuple[float, float] | None = None
+    kind: str = ""
+    settled: bool = False
+    record: dict = field(default_factory=dict)
+    skipped: bool = False
+    known: bool = False
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        return self.row.get("status") == "failed"
+
+    def fail(self, error: BaseException) -> "Job":
+        """Record that it failed, and why."""
+        told = str(error) or type(error).__name__
+        self.image, self.row = None, {"file": self.picture.file, "status": "failed", "reason": told}
+        return self
+
+
+def mask_file(out: Path, picture: pictures.Picture) -> Path:
+    """Return where the mask of a picture is written."""
+    return out / "masks" / f"{picture.name}.png"
+
+
+def read(
+    picture: pictures.Picture, out: Path, together: models.Together, options: Options, *,
+    known: bool = False,
+) -> Job:
+    """Read a picture, or find that its mask is there already: by the same content and options.
+
+    Args:
+        picture: which.
+        out: folder to write into.
+        together: the model, or several.
+        options: how it is predicted.
+        known: whether an earlier call has written a mask for it: then a file that holds no record
+            is that mask, damaged, and not the user's own.
+
+    Returns:
+        A job with an image to predict, or without where it is done, has failed or is no picture.
+    """
+    start, job = time.perf_counter(), Job(picture, known=known)
+    try:
+        data = picture.path.read_bytes()
+        job.record = _identify(picture, data, together, options)
+        if row := _done(job, out, options):
+            job.row = row
+        else:
+            _open(job, data, options)
+    except NoPicture:
+        job.skipped = True
+    except (OSError, ValueError, MemoryError) as error:
+        job.fail(error)
+    job.seconds = time.perf_counter() - start
+    return job
+
+
+def _identify(picture, data: bytes, together: models.Together, options: Options) -> dict:
+    """Return what tells whether a mask is that of this picture, model and options."""
+    content = hashlib.sha256(data).hexdigest()
+    decided = json.dumps([content, together.digest, options.decide()])
+    return {
+        "input": content,
+        "from": hashlib.sha256(os.fsencode(os.path.abspath(picture.path))).hexdigest(),
+        "key": hashlib.sha256(decided.encode()).hexdigest(),
+    }
+
+
+def _done(job: Job, out: Path, options: Options) -> dict | None:
+    """Return the row of a mask that is whole and up to date with all its companions, else None.
+
+    Raises:
+        FileExistsError: there is the mask of another picture, or a file that is none of ours.
+    """
+    mask = mask_file(out, job.picture)
+    if not job.known:
+        outputs.refuse_foreign(mask)
+    if options.overwrite:
+        return None
+    had = outputs.read_record(mask, whole=True)
+    if not had:
+        return None
+    if had["input"] != job.record["input"] and had["from"] != job.record["from"]:
+        raise FileExistsError(
+            f"{mask} is the mask of another picture of this name; choose another --out, or"
+            " --overwrite it"
+        )
+    wanted = options.companions(job.picture.name).values()
+    whole = all(outputs.digest(out / file) == had["beside"].get(file) for file in wanted)
+    row = {**had["row"], "file": job.picture.file}
+    return row if whole and had["key"] == job.record["key"] else None
+
+
+def _open(job: Job, data: bytes, options: Options) -> None:
+    """Decode a picture for the model; its brightness depends on no other picture."""
+    grey, raster = reading.decode_image(data)
+    depth, fixed = intensity.measure(grey), intensity.parse(options.intensity)
+    reach = fixed or (depth.low, depth.high) if depth else None
+    turned = options.invert == "yes" and not raster.settled
+    job.image = reading.finish_image(grey, reach=reach, turned=turned)
+    job.shape, job.spacing = raster.pixels.shape[:2], raster.spacing
+    job.kind, job.settled = raster.kind, raster.settled
+    notes = "; ".join(fault + detail for fault, detail in raster.notes.items())
+    job.row = {"file": job.picture.file, "view": raster.view, "notes": notes}
+
+
+def finish(
+    job: Job, probability: np.ndarray | None, out: Path, together: models.Together,
+    options: Options,
+) -> Job:
+    """Judge what was predicted for a picture and write it, the mask last.
+
+    Raises:
+        OSError: nothing more can be written there: no room, or a disk that only reads.
+    """
+    if job.image is None or probability is None:
+        return job
+    start = time.perf_counter()
+    try:
+        probability, image = (_on_file_grid(p, job.shape) for p in (probability, job.image))
+        mask = models.threshold(together, probability, options.threshold)
+        job.row |= _judge(job, image, probability, mask, together)
+        beside = _write_beside(job, image, probability, mask, out, options)
+        job.row["seconds"] = f"{job.seconds + time.perf_counter() - start:.3f}"
+        record = {**job.record, "beside": beside, "row": job.row}
+        outputs.write(mask_file(out, job.picture), np.uint8(255) * mask, record, known=job.known)
+    except (OSError, ValueError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
+        job.fail(error)
+    job.image = None
+    return job
+
+
+def _on_file_grid(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring a picture with square pixels back to the pixels of its file."""
+    if pixels.shape == shape:
+        return pixels
+    return cv2.resize(pixels, shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _judge(job: Job, image, probability, mask, together: models.Together) -> dict:
+    """Return the columns of the table that say how large and how sure a mask is."""
+    said = doubt.judge(image, probability, mask, limits=together.limits)
+    area = int(np.count_nonzero(mask))
+    row = {
+        "status": "ok", "width": job.shape[1], "height": job.shape[0], "area_px": area,
+        "parts": said.parts, "check": "yes" if said.reasons else "no",
+        "reason": "; ".join(said.reasons),
+    }
+    for name in ("area_share", "confidence_inside", "confidence_rim", "doubt"):
+        row[name] = f"{getattr(said, name):.4f}"
+    row["lung_ratio"] = "" if said.ratio is None else f"{said.ratio:.3f}"
+    row["area_mm2"] = f"{area * job.spacing[0] * job.spacing[1]:.1f}" if job.spacing else ""
+    return row
+
+
+def _write_beside(job: Job, image, probability, mask, out: Path, options: Options) -> dict:
+    """Write what stands beside the mask; return the SHA-256 of each file by its name."""
+    name, written = job.picture.name, {}
+    make = {
+        "overlays": lambda: outputs.overlay(image, [mask]),
+        "probabilities": lambda: outputs.probability_levels(probability),
+    }
+    files = options.companions(name)
+    for kind in files.keys() & make.keys():
+        written[files[kind]] = outputs.write(out / files[kind], make[kind](), {"of": name}, known=job.known)
+    if "labelme" in files:
+        outline, shown = out / files["labelme"], job.picture.path
+        if job.kind == "DICOM":  # LabelMe opens none
+            shown = outline.with_suffix(".png")
+            outputs.write(shown, image, {"of": name}, known=job.known)
+        labelme.write(outline, mask, image_path=shown)
+        written[files["labelme"]] = outputs.digest(outline)
+    return written

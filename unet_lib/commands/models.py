@@ -1,0 +1,125 @@
+"""`--model`: names of runs and files -> loaded models that predict together."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unet_lib import bootstrap, runs, workspace
+from unet_lib.commands import doubt
+
+SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
+"""The model that predicts where no other is named."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """One model or several, of which the mean counts.
+
+    Attributes:
+        models: keras.Model each.
+        digest: names their contents and how they are used.
+        limits: what is usual for them.
+        zooms: scales of the picture whose predictions are averaged.
+        keep: how many of the largest parts a mask keeps, holes filled; None: all as they are.
+    """
+
+    models: list
+    digest: str
+    limits: doubt.Limits
+    zooms: tuple[float, ...] = (1.0,)
+    keep: int | None = None
+
+    @property
+    def side(self) -> int:
+        """Side in px of the smallest model's input."""
+        return min(model.input_shape[1] for model in self.models)
+
+
+def load(asked: str | None) -> Together:
+    """Load what `--model` names.
+
+    Args:
+        asked: a .keras file, a run's folder or name; several with commas between; None for the
+            model that the project ships.
+
+    Raises:
+        FileNotFoundError: there is no such file or finished run.
+        ValueError: a file is no model that can be used; several models are of different tasks.
+    """
+    paths = list(_paths(asked)) if asked else [SHIPPED]
+    prediction = _room()
+    models = [prediction.load(path) for path in paths]
+    if len(found := {model.output_shape[-1] for model in models}) > 1:
+        raise ValueError(
+            f"--model {asked} names models of {sorted(found)} channels; a mean needs models of one"
+            " task: name them in calls of their own"
+        )
+    limits = [doubt.limits_for(path) for path in paths]
+    use = _use(paths[0]) if len(paths) == 1 else {}
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    digest = hashlib.sha256(json.dumps([hashes, use]).encode()).hexdigest()
+    zooms = tuple(use.get("zooms", [1.0]))
+    return Together(models, digest, limits[0], zooms=zooms, keep=use.get("keep"))
+
+
+def _room():
+    """Import the room that predicts, and TensorFlow with it; what is refused before is quick."""
+    bootstrap.quieten()
+    with bootstrap.stderr_aside():  # that there is no GPU is no news here
+        from unet_lib import prediction
+    return prediction
+
+
+def _paths(asked: str) -> Iterator[Path]:
+    """Give the file of each model; a comma parts two unless it belongs to a file's name."""
+    for name in [asked] if Path(asked).exists() else asked.split(","):
+        place = Path(name.strip()).expanduser()
+        if place.is_file():
+            yield place
+            continue
+        folder = place if place.is_dir() else _run(name.strip())
+        runs.load_run(folder)
+        yield workspace.require_artifact(folder / "best.keras", "04_train")
+
+
+def _run(name: str) -> Path:
+    """Return the folder of a run that is given by its name."""
+    home = workspace.workspace() / "runs"
+    known = sorted(path.parent.name for path in home.glob("*/best.keras"))
+    if name not in known:
+        raise FileNotFoundError(
+            f"--model {name!r} is neither a .keras file nor a run's folder (looked for"
+            f" {Path(name).absolute()}), and in {home} there are: {', '.join(known) or 'no runs'}"
+        )
+    return home / name
+
+
+def _use(path: Path) -> dict:
+    """Return how a model is meant to be used, from the file beside it that says so, if any."""
+    beside = path.with_suffix(".json")
+    return json.loads(beside.read_text("utf-8")).get("use", {}) if beside.exists() else {}
+
+
+def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np.ndarray:
+    """Return the probability of the foreground, (H, W) float32 in [0, 1].
+
+    Args:
+        together: from `load`.
+        image: (H, W) uint8.
+        tiles: predict a picture piece by piece at its own size where a side is above four times
+            the model's.
+    """
+    prediction = _room()
+    if tiles and max(image.shape) > 4 * together.side:
+        return prediction.predict_tiled(together.models, image)
+    return prediction.predict(together.models, image, zooms=together.zooms)
+
+
+def threshold(together: Together, probability: np.ndarray, level: float) -> np.ndarray:
+    """Return the mask that is handed out: (H, W) bool where the probability reaches `level`."""
+    mask = probability >= level
+    return mask if together.keep is None else _room().clean_up(mask, parts=together.keep)

@@ -1,0 +1,199 @@
+"""`predict`: X-rays in; masks, overlays and one table out. It goes on where it was stopped."""
+
+import contextlib
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from unet_lib import workspace
+from unet_lib.commands import job, models, outputs, pictures, table, truth
+from unet_lib.commands.job import Job, Options
+from unet_lib.intake import intensity
+
+_AHEAD = 2 * (os.cpu_count() or 1)  # pictures that wait to be predicted, or to be written
+_LARGE = 2**24  # px of a picture that is written before the next one is predicted: memory
+
+
+def run(
+    given: list[str], out: Path, *, options: Options, model: str | None = None,
+    true_masks: Path | None = None,
+) -> int:
+    """Predict a mask for each picture, and print what came of it.
+
+    Args:
+        given: files and folders.
+        out: folder to write into; what is there and no earlier output is left as it is.
+        options: how pictures are predicted.
+        model: as `models.load` takes it.
+        true_masks: folder of true masks to score against, or None.
+
+    Returns:
+        0: all was done; 1: a picture failed, or there was none; 2: nothing was begun; 130: Ctrl-C.
+    """
+    try:
+        intensity.parse(options.intensity)
+        found = pictures.find(given, made=lambda path: _is_output(path, out))
+        earlier = table.read(out)
+        truths = truth.find([p.path for p in found], true_masks) if true_masks else None
+        together = models.load(model)
+        workspace.claim(out, purpose="predict", remedy="choose another --out")
+    except (OSError, ValueError) as error:
+        print(f"Refused, nothing was written: {error}", file=sys.stderr)
+        return 2
+    rows, skipped = {}, []
+    try:
+        with _bar(len(found)) as tell:
+            known = {file for file, row in earlier.items() if row["status"] == "ok"}
+            for done in predict_all(found, out, together, options=options, known=known):
+                if done.skipped:
+                    skipped.append(done.picture.file)
+                else:
+                    rows[done.picture.file] = _score(done, out, truths)
+                tell(f"failed: {done.picture.file}: {done.row['reason']}" if done.failed else "")
+    except OSError as error:
+        print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here", file=sys.stderr)
+        return 130
+    finally:
+        table.write(out, {**earlier, **rows})
+        workspace.release(out, purpose="predict")
+    _summarize(rows, skipped, out, truths)
+    return int(not rows or any(row["status"] == "failed" for row in rows.values()))
+
+
+def _is_output(path: Path, out: Path) -> bool:
+    """Tell whether a file is one that an earlier call wrote into `out`."""
+    if not path.resolve().is_relative_to(out.resolve()):
+        return False
+    return path.name in (table.TABLE, table.ABOUT) or outputs.read_record(path) is not None
+
+
+def predict_all(
+    found: list[pictures.Picture], out: Path, together: models.Together, *, options: Options,
+    known: Collection[str] = (),
+) -> Iterator[Job]:
+    """Give each picture when its mask is written, in their order.
+
+    Threads read and write files while this one predicts, one picture at a time: a mask does not
+    depend on which other pictures are there.
+
+    Args:
+        found: from `pictures.find`.
+        out: folder to write into.
+        together: from `models.load`.
+        options: how pictures are predicted.
+        known: files whose masks an earlier call has written, as its table says.
+
+    Raises:
+        OSError: nothing more can be written.
+    """
+
+    def read(picture: pictures.Picture) -> Job:
+        return job.read(picture, out, together, options, known=picture.file in known)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            writing = deque()
+            for each in _ahead(pool, read, found):
+                probability = _predict(each, together, options)
+                writing.append(pool.submit(job.finish, each, probability, out, together, options))
+                large = probability is not None and probability.size > _LARGE
+                while writing and (large or len(writing) > _AHEAD or writing[0].done()):
+                    yield writing.popleft().result()
+            yield from (each.result() for each in writing)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator:
+    """Give `work(item)` for each item; a few are worked on before they are asked for."""
+    waiting, items = deque(), iter(items)
+    while True:
+        while len(waiting) < _AHEAD and (item := next(items, None)) is not None:
+            waiting.append(pool.submit(work, item))
+        if not waiting:
+            return
+        yield waiting.popleft().result()
+
+
+def _predict(each: Job, together: models.Together, options: Options) -> np.ndarray | None:
+    """Return the probability for a picture that waits for one."""
+    if each.image is None:
+        return None
+    start = time.perf_counter()
+    try:
+        probability = models.predict(together, each.image, tiles=options.tiles)
+        return probability
+    except (ValueError, MemoryError) as error:
+        each.fail(error)
+        return None
+    finally:
+        each.seconds += time.perf_counter() - start
+
+
+def _score(done: Job, out: Path, truths) -> dict:
+    """Return the row of a picture, with its Dice and HD95 where a true mask is known."""
+    if not truths or done.failed:
+        return done.row
+    try:
+        mask = outputs.read_mask(job.mask_file(out, done.picture))
+        true_mask = truths.read(done.picture.path, shape=mask.shape)
+    except (OSError, ValueError) as error:
+        return done.row | {"notes": f"{done.row['notes']}; not scored: {error}".lstrip("; ")}
+    if true_mask is None:
+        return done.row
+    found = truth.score(true_mask, mask, spacing=done.spacing)
+    return done.row | {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
+
+
+def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> None:
+    """Print how many pictures came to what."""
+    failed = sum(row["status"] == "failed" for row in rows.values())
+    doubtful = sum(row.get("check") == "yes" for row in rows.values())
+    print(f"{_count(len(rows) - failed, 'mask')} in {out / 'masks'}"
+          + f", {_count(failed, 'picture')} failed" * bool(failed))
+    if skipped:
+        more = ", ..." * (len(skipped) > 3)
+        print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")
+    if not rows:
+        print("no picture was found: PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
+    if doubtful:
+        print(f"{_count(doubtful, 'mask')} to look at first: `check` is yes in {out / table.TABLE}")
+    if truths:
+        print(*truths.notes, truth.summary(list(rows.values())), sep="\n")
+    print("Not for clinical use: look at each mask before you use it")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal how far it is, and give the function that counts one and prints a word."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (rich.TextColumn("predicting"), rich.BarColumn(30), rich.MofNCompleteColumn(),
+               rich.TextColumn("{task.fields[rate]}"), rich.TimeRemainingColumn())
+    start, hidden = time.perf_counter(), not console.is_terminal
+    with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=total, rate="")
+
+        def tell(word: str) -> None:
+            done = bar.tasks[0].completed + 1
+            rate = f"{done / (time.perf_counter() - start):.1f} pictures/s"
+            bar.update(task, advance=1, rate=rate)
+            if word:
+                console.print(word, markup=False, highlight=False, soft_wrap=True)
+
+        yield tell
