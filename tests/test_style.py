@@ -58,7 +58,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "experiments": LOW | {"architecture", "augmentation", "batches", "losses", "metrics",
                           "plotting", "prediction", "training"},
     "series.plan": {"workspace", "parameters"},
-    "series.execute": {"workspace", "series.plan", "series.kernels", "series.progress",
+    "series.execute": {"datasets", "workspace", "series.plan", "series.kernels", "series.progress",
                        "series.report"},
     "series.kernels": {"bootstrap"}, "series.progress": set(), "series.report": {"workspace"},
     "series.probe": {"architecture", "experiments", "losses"},

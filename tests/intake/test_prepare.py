@@ -173,7 +173,7 @@ def test_a_changed_source_option_or_copy_is_made_anew(change, source, target):
     same = change in ("stray", "lost", "edited")
     assert (second["data_sha256"] == first["data_sha256"]) == same
     assert prepare.restructure(source, target, **options.get(change, {}))["written"] is False
-    assert [p.name for p in target.parent.iterdir()] == ["xrays"]
+    assert [p.name for p in target.parent.iterdir() if p.suffix != ".lock"] == ["xrays"]
 
 
 def test_the_data_hash_knows_pixels_not_their_encoding(source, target):
@@ -244,7 +244,7 @@ def test_an_old_data_set_survives_a_kill_in_the_swap(source, target, monkeypatch
     with pytest.raises(ZeroDivisionError):  # the next run gives it back before it builds
         prepare.restructure(source, target, split_seed=1)
     assert content(target) == before
-    assert [p.name for p in target.parent.iterdir()] == ["xrays"]
+    assert [p.name for p in target.parent.iterdir() if p.suffix != ".lock"] == ["xrays"]
 
 
 @pytest.mark.skipif(workspace.fcntl is None, reason="needs flock")
@@ -543,6 +543,21 @@ def test_a_second_run_writes_nothing_with_any_option(tmp_path):
         assert first["split_rule" if name == "split" else name] == value
         anew = prepare.restructure(root, tmp_path / "made", **options | {name: other})
         assert anew["written"], name
+
+
+@pytest.mark.skipif(workspace.fcntl is None, reason="needs flock")
+def test_a_set_in_use_is_not_made_otherwise_under_its_user(tmp_path):
+    root, target = make_set(tmp_path / "s", SIDES), tmp_path / "made"
+    manifest = prepare.restructure(root, target, mask_values="1")
+    before, record = state(tmp_path), {k: manifest[k] for k in datasets.RECORDED}
+    with workspace.using(target, record, who="run 'a'"):
+        with pytest.raises(BlockingIOError, match="in use by run 'a', .*: mask_values is '1' ther"):
+            prepare.restructure(root, target, mask_values="1,2")
+        assert state(tmp_path) == before
+        assert not prepare.restructure(root, target, mask_values="1")["written"]
+        put(root / "images/P00.png", chest(99))
+        assert prepare.restructure(root, target, mask_values="1")["written"]
+    assert prepare.restructure(root, target, mask_values="1,2")["written"]
 
 
 def test_the_manifest_says_how_the_set_was_made(tmp_path):
