@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 import nbformat
@@ -95,6 +96,24 @@ def test_failing_notebook_is_named_and_stops_only_its_run(folder, tmp_path, caps
     table = out[out.rindex("run ") :]
     assert re.search(r"bad +│ failed +│ +\d+ +│ -", table), table
     assert re.search(r"good +│ done +│ +\d+ +│ -", table), table
+
+
+def test_the_table_holds_the_seconds_of_each_run(monkeypatch):
+    clock, tables = [1000.0], []
+
+    def run_one(run):
+        clock[0] += {"a": 12.4, "b": 75.6, "c": 0.2}[run.name]
+        if run.name == "b":
+            raise ValueError("no")
+
+    monkeypatch.setattr(execute, "time", types.SimpleNamespace(time=lambda: clock[0]))
+    monkeypatch.setattr(execute, "run_one", run_one)
+    monkeypatch.setattr(execute, "show_table", lambda columns, rows: tables.append((columns, rows)))
+    assert execute.run_all([plan.Run(name, {}) for name in "abc"]) == 1
+    ((columns, rows),) = tables
+    assert columns[:3] == ("run", "status", "seconds")
+    assert [row[:3] for row in rows] == [
+        ("a", "done", "12"), ("b", "failed", "76"), ("c", "done", "0")]  # fmt: skip
 
 
 def test_the_same_run_twice_at_once(folder, capsys):
