@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -154,6 +155,39 @@ def test_some_inverted(share):
     assert all(f"m{n}.png\n" in text for n in range(share)) and "CSV list" in text
     meaning, made, _ = judge(*files, mask_values="255")
     assert notes(meaning, "foreground along the border") == [f"m{n}.png" for n in range(share)]
+
+
+def test_what_is_right_as_it_is_is_told_by_its_own_value():
+    text = refused(*[1 - BOTH.astype(np.uint8)] * 2, *[BOTH.astype(np.uint8)] * 3)
+    assert 'write\n    mask_values: "1"\n' in text
+
+
+def framed(mask, top, bottom, left, right):
+    kept = mask[top : len(mask) - bottom, left : mask.shape[1] - right]
+    return np.pad(kept, ((top, bottom), (left, right)))
+
+
+@pytest.mark.parametrize("frame", [(1, 1, 1, 1), (0, 0, 9, 9), (11, 11, 0, 0), (0, 0, 0, 5)])
+def test_inverted_masks_in_a_frame(frame):
+    """As padding to a square leaves it; 0 as foreground would make the frame a lung."""
+    side = len(WHITE)
+    assert max(frame) < side // 8
+    odd = framed(255 - WHITE, *frame)
+    text = refused(odd, WHITE, odd)
+    assert "in 2 of 3 files the foreground lies along the border" in text and "m0.png\n" in text
+    assert "No mask_values settles it, for a frame of 0 lies around them. Turn these" in text
+    assert "in 2 of 2 files" in refused(odd, odd)
+    told = judge(odd, odd, mask_values="0")[0]
+    assert notes(told, "foreground along the border") == ["m0.png", "m1.png"]
+    told = judge(odd, WHITE, mask_values="255")[0]
+    assert notes(told, "foreground along the border") == ["m0.png"]
+
+
+def test_lungs_near_the_border_are_no_frame():
+    for gap in (1, 4, 9):
+        blank = np.zeros((96, 96), np.uint8)
+        disc = cv2.circle(blank, (48, 48), 48 - gap, 255, -1)
+        assert judge(disc)[0].foreground == {255}
 
 
 def test_lungs_that_touch_the_border_are_not_inverted():

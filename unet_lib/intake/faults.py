@@ -14,7 +14,7 @@ _LOOK = "look at these files"
 
 FAULTS: dict[str, Fault] = {
     # what costs pairs
-    "unreadable file": Fault("excluded", "as it says; what is damaged, fetch again"),
+    "unreadable file": Fault("excluded", "fetch these files again, or convert them to PNG"),
     "path leads outside the source": Fault(
         "refused", "`follow_links: true` follows links, and `cp -rL` makes a copy without them"),
     "name that not every system allows": Fault("refused", "rename these files"),
@@ -40,7 +40,7 @@ FAULTS: dict[str, Fault] = {
         "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
     "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),
     "near copies that share a prefix": Fault(
-        "kept", r"films of one patient? group_by: '^(\d+)_' keeps a prefix on one side"),
+        "kept", "films of one patient? group_by: '^(.+)[_-]' keeps them on one side"),
     "id without group": Fault("a group of its own", "widen group_by if it belongs to one"),
     "few grey levels": Fault(
         "kept", "export them with more; of 16-bit images intensity: 'low,high' fixes the range"),

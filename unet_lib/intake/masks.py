@@ -243,7 +243,8 @@ def _along_border(counts: dict[str, Counts], same: dict, foreground: frozenset) 
     odd = []
     for file, count in counts.items():
         inside = {k: n for k, n in count.border.items() if same.get(k, k) in foreground}
-        if sum(inside.values()) > _ALONG * sum(count.border.values()):
+        along = sum(inside.values()) > _ALONG * sum(count.border.values())
+        if along or (0 in foreground and count.framed):
             odd.append(file)
     return odd
 
@@ -271,14 +272,16 @@ def _describe(file: str, count: Counts, same: dict, strays: frozenset) -> list[t
 
 
 def _refuse_inverted(odd: list[str], used: dict[str, Counts], rows: tuple[Row, ...]) -> str:
-    if len(odd) == len(used):
+    framed = any(used[file].framed for file in odd)
+    if len(odd) == len(used) and not framed:
         why = "their foreground lies along the border, as if they were inverted"
         return _refusal(why, rows)
     listed = "\n".join(f"    {file}" for file in odd[:20]) + ("\n    ..." if len(odd) > 20 else "")
+    reason = "it, for a frame of 0 lies around them" if framed else "both kinds at once"
     return _refusal(
         f"in {len(odd)} of {len(used)} files the foreground lies along the border, as if these were"
-        f" inverted:\n{listed}\nNo mask_values settles both kinds at once. Turn these files round,"
-        " or leave them out by a CSV list; only if they are right as they are", rows, mixed=True)
+        f" inverted:\n{listed}\nNo mask_values settles {reason}. Turn these files round, or leave"
+        " them out by a CSV list; only if they are right as they are", rows, mixed=True)
 
 
 def _some(files: list[str]) -> str:
@@ -296,7 +299,8 @@ def _suggest(rows: tuple[Row, ...]) -> str:
 
 
 def _refusal(why: str, rows: tuple[Row, ...], asked: str = "", *, mixed: bool = False) -> str:
-    line = json.dumps("255" if mixed else _suggest(rows), ensure_ascii=False)
+    drawn = ",".join(str(row.value) for row in rows if row.value != 0)
+    line = json.dumps(drawn if mixed else _suggest(rows), ensure_ascii=False)
     got = f" (mask_values was {asked!r})" if asked else ""
     say = "write" if mixed else "Say which values are foreground, all of them, for example"
     return (
