@@ -101,7 +101,7 @@ def test_wheel_holds_the_library_and_nothing_else(wheel, source):
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {p.relative_to(source).as_posix() for p in (source / "unet_lib").rglob("*.py")}
     wanted |= {"unet_lib/keras_home/keras.json"}
-    wanted |= {f"unet_lib/weights/{name}" for name in ("lungs.keras", "README.md")}
+    wanted |= {f"unet_lib/weights/{name}" for name in ("lungs.json", "lungs.keras", "README.md")}
     assert {name for name in names if ".dist-info/" not in name} == wanted
     packages = {Path(name).parent.as_posix() for name in wanted if name.endswith("__init__.py")}
     assert {Path(name).parent.as_posix() for name in wanted if name.endswith(".py")} == packages

@@ -68,7 +68,17 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.labelme": LOW | {"intake.outlines"},
     "commands.truth": LOW | {"metrics", "intake.formats", "intake.looks", "intake.masks",
                              "intake.partners", "intake.reading", "intake.values"},
-    "__main__": LOW | {"commands.check", "series.plan", "series.execute", "series.report"},
+    "commands.pictures": {"intake.layouts", "intake.walk"},
+    "commands.outputs": LOW | {"intake.raster"}, "commands.table": LOW,
+    "commands.usual": LOW | {"datasets", "runs"}, "commands.doubt": {"commands.usual"},
+    "commands.models": LOW | {"bootstrap", "prediction", "runs", "commands.usual"},
+    "commands.job": {"commands.doubt", "commands.labelme", "commands.models", "commands.outputs",
+                     "commands.pictures", "intake.intensity", "intake.raster", "intake.reading"},
+    "commands.predict": LOW | {"commands.job", "commands.models", "commands.outputs",
+                               "commands.pictures", "commands.table", "commands.truth",
+                               "intake.intensity"},
+    "__main__": LOW | {"commands.check", "commands.job", "commands.predict", "series.plan",
+                       "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 

@@ -70,7 +70,8 @@ def _add_predict(commands) -> None:
 def _share(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}; use for example 0.5")
+        told = f"must lie between 0 and 1, got {text}; use for example 0.5"
+        raise argparse.ArgumentTypeError(told)
     return value
 
 

@@ -30,7 +30,7 @@ def overlap(mask, other) -> float:
 
 
 def drawn(*boxes, shape=(24, 30)) -> np.ndarray:
-    """Return a mask of boxes (top, bottom, left, right); such as begin with a None are holes."""
+    """Return a mask of boxes: (PART or HOLE, (top, bottom, left, right))."""
     mask = np.zeros(shape, bool)
     for hole, (top, bottom, left, right) in boxes:
         mask[top:bottom, left:right] = not hole
@@ -43,7 +43,7 @@ CASES = {
     "a line across": drawn((PART, (5, 6, 2, 28))),
     "a line down": drawn((PART, (0, 24, 3, 4))),
     "a thin diagonal": np.eye(24, 30, dtype=bool),
-    "pixels in all corners": drawn(*((PART, (r, r + 1, c, c + 1)) for r in (0, 23) for c in (0, 29))),
+    "all corners": drawn(*((PART, (r, r + 1, c, c + 1)) for r in (0, 23) for c in (0, 29))),
     "the whole picture": np.ones((24, 30), bool),
     "touching the border": drawn((PART, (0, 10, 0, 12)), (PART, (14, 24, 20, 30))),
     "several parts": drawn((PART, (2, 9, 2, 9)), (PART, (2, 9, 11, 20)), (PART, (15, 20, 4, 22))),
@@ -66,6 +66,13 @@ def test_a_mask_reads_back(case, tmp_path):
     assert planes.notes == {}
 
 
+@pytest.mark.parametrize("hole", [(50, 51, 40, 41), (50, 51, 40, 46), (50, 52, 40, 42)])
+def test_a_small_hole_in_a_large_part_is_kept(hole, tmp_path):
+    mask = drawn((PART, (5, 115, 5, 115)), (HOLE, hole), shape=(120, 120))
+    empty = ~read_back(tmp_path, mask).masks["lung"][10:110, 10:110]
+    assert 1 <= empty.sum() <= (~mask[10:110, 10:110]).sum()
+
+
 def test_holes_stay_holes_for_a_reader_by_the_even_odd_rule(tmp_path):
     """OpenCV paints the line too; one pixel away from it, it sees what was meant."""
     mask = cv2.circle(DISC.astype(np.uint8), (40, 45), 8, 0, -1)
@@ -84,11 +91,12 @@ def test_lungs_need_few_points(number, tmp_path):
     shapes = written(tmp_path, mask)["shapes"]
     rings, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     assert len(shapes) == len(rings)
-    assert sum(len(s["points"]) for s in shapes) < sum(map(len, rings)) / 5
+    assert sum(len(s["points"]) for s in shapes) < sum(map(len, rings)) / 10
 
 
 def test_the_outline_strays_by_a_pixel_at_most(tmp_path):
-    mask = phantom.draw(7, size=256)[1] > 0
+    mask = np.zeros((1200, 1000), np.uint8)  # so large that 0.99 would let it stray by three
+    mask = cv2.ellipse(mask, (500, 600), (440, 560), 20, 0, 360, 1, -1) > 0
     shapes = written(tmp_path, mask)["shapes"]
     lines = [np.array(shape["points"], np.float32) for shape in shapes]
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

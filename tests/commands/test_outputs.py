@@ -1,4 +1,4 @@
-"""Files that `predict` writes: a PNG that any program reads, with a record that only we look for."""
+"""What `predict` writes: a PNG that any program reads, with a record that only it looks for."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def test_the_digest_is_that_of_the_file(tmp_path):
     assert outputs.digest(tmp_path / "gone.png") == ""
 
 
-@pytest.mark.parametrize("cut", [20, 60, 400, -30])
+@pytest.mark.parametrize("cut", [20, 60, 400, -30, -1])
 def test_a_cut_file_is_not_whole(tmp_path, cut):
     path = tmp_path / "m.png"
     outputs.write(path, np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8), {"a": 1})

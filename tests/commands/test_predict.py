@@ -19,7 +19,7 @@ from made_sets import LUNGS, SIDE, WHITE, chest, dicom, encode, put, turned
 from made_trees import state
 
 from unet_lib import __main__, workspace
-from unet_lib.commands import job, models, outputs, predict
+from unet_lib.commands import job, models, outputs, predict, usual
 
 HELD = np.uint8(200) - np.uint8(150) * LUNGS  # (64, 64): lungs 50, the rest 200
 
@@ -103,6 +103,17 @@ def test_a_bad_file_costs_no_good_one(tmp_path, capsys):
     assert not os.path.exists("out/masks/cut.png")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders: POSIX only")
+def test_what_is_no_file(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    (tmp_path / "in/link.png").symlink_to("gone")
+    code, table, said = called("in", "--out", "out", capsys=capsys)
+    assert code == 1 and set(table) == {"x.png", "link.png"}
+    assert table["link.png"]["reason"] == "a link to nothing; copy the file it should lead to"
+    assert "1 file skipped, no picture: pipe.png" in said
+
+
 def test_no_picture_at_all(tmp_path, capsys):
     put(tmp_path / "in/notes.txt", "hello")
     code, table, said = called("in", "--out", "out", capsys=capsys)
@@ -162,13 +173,27 @@ def test_a_range_of_16_bits_and_black_for_white(tmp_path, capsys):
     assert np.array_equal(mask("b/masks/x.png"), 255 - WHITE)
 
 
-def test_a_dicom_is_taken_by_its_tags_and_never_turned(tmp_path, capsys):
+def test_a_dicom_is_taken_by_its_tags(tmp_path, capsys):
     stored = HELD.astype(np.uint16) * 16
     put(tmp_path / "in/one.dcm", dicom(4095 - stored, PhotometricInterpretation="MONOCHROME1"))
     put(tmp_path / "in/two.dcm", dicom(stored))
-    _, table, _ = called("in", "--out", "o", "--invert", "yes", capsys=capsys)
+    called("in", "--out", "o", capsys=capsys)
     assert np.array_equal(mask("o/masks/one.png"), WHITE)
     assert np.array_equal(mask("o/masks/two.png"), WHITE)
+
+
+def test_those_that_look_inverted_are_turned_and_it_says_so(tmp_path, capsys):
+    usual.write(usual.learn([(HELD, WHITE)] * 3, doubt=0.9), tmp_path / "dark.json")
+    put(tmp_path / "in/good.png", HELD)
+    put(tmp_path / "in/bad.png", 255 - HELD)
+    code, table, _ = called("in", "--out", "a", capsys=capsys)
+    assert code == 0 and table["bad.png"]["check"] == "yes" and table["good.png"]["check"] == "no"
+    assert "looks inverted: try --invert auto" in table["bad.png"]["reason"]
+    _, table, _ = called("in", "--out", "b", "--invert", "auto", capsys=capsys)
+    for name in ("good", "bad"):
+        assert table[f"{name}.png"]["check"] == "no"
+        assert np.array_equal(mask(f"b/masks/{name}.png"), WHITE)
+    assert (table["bad.png"]["notes"], table["good.png"]["notes"]) == ("turned from inverted", "")
 
 
 def test_probabilities_are_the_models_to_16_bits(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import os
+import re
 
 import nbformat
 import pytest
@@ -112,3 +113,20 @@ def test_results_are_those_of_this_request(tmp_path, monkeypatch, capsys):
     assert report.read_metrics("mine") == METRICS
     for newer_than, fresh in ((1.5, True), (2.0, True), (2.5, False)):  # a second is allowed for
         assert bool(report.read_metrics("mine", newer_than=newer_than)) is fresh
+
+
+def test_a_finished_run_ends_with_the_command_that_predicts_with_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "my work"))
+    run = workspace.run_dir("mine")
+    run.mkdir(parents=True)
+    copy = executed(tmp_path, "04_train", "2026-01-02T10:00:00.0")
+    report.write_report([copy], run / "report.html")
+    report.show_results("mine", [], newer_than=0)
+    assert "predict" not in capsys.readouterr().out + Page((run / "report.html").read_text()).text
+    (run / "best.keras").touch()
+    report.write_report([copy], run / "report.html")
+    report.show_results("mine", [], newer_than=0)
+    command = f"python -m unet_lib predict FOLDER --out masks --model '{run}'"
+    assert capsys.readouterr().out.endswith(f"masks for pictures of your own: {command}\n")
+    assert f"Masks for pictures of your own\n{command}" in re.sub(
+        r"\n\s*", "\n", Page((run / "report.html").read_text("utf-8")).text.replace("¶", ""))

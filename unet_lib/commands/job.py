@@ -17,6 +17,9 @@ from unet_lib.intake.raster import NoPicture
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture would fail as well
 
+BESIDE = {"overlays": "png", "probabilities": "png", "labelme": "json"}
+"""What may stand beside the masks: folder and ending."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,8 +28,8 @@ class Options:
     Attributes:
         threshold: probability from which a pixel is foreground, between 0 and 1.
         tiles: predict large pictures piece by piece, at their own size.
-        invert: "no", "yes" (every picture but DICOM is turned round) or "auto" (those that look
-            inverted).
+        invert: whether black and white change places: "no", "yes" or "auto" (where a picture looks
+            inverted beside those of the training).
         intensity: what becomes black and white in 16-bit pictures: "auto" (each picture's own
             percentiles) or a range such as "0,4095".
         probabilities, labelme, overlays: whether these are written.
@@ -48,9 +51,8 @@ class Options:
 
     def companions(self, name: str) -> dict[str, str]:
         """Return which files are written beside the mask of a picture, by their kind."""
-        files = {"overlays": f"overlays/{name}.png", "labelme": f"labelme/{name}.json",
-                 "probabilities": f"probabilities/{name}.png"}
-        return {kind: file for kind, file in files.items() if getattr(self, kind)}
+        wanted = {kind: end for kind, end in BESIDE.items() if getattr(self, kind)}
+        return {kind: f"{kind}/{name}.{end}" for kind, end in wanted.items()}
 
 
 @dataclass
@@ -65,7 +67,6 @@ class Job:
         shape: height and width of the file's own pixels, upright.
         spacing: height and width of one of them in mm, or None.
         kind: its format, such as "DICOM".
-        settled: whether its grey values are final, black and white as its tags say.
         record: what its mask will carry.
         skipped: whether it is no picture at all.
         known: whether an earlier call has written its mask.
@@ -78,7 +79,6 @@ class Job:
     shape: tuple[int, int] = (0, 0)
     spacing: tuple[float, float] | None = None
     kind: str = ""
-    settled: bool = False
     record: dict = field(default_factory=dict)
     skipped: bool = False
     known: bool = False
@@ -119,18 +119,27 @@ def read(
     """
     start, job = time.perf_counter(), Job(picture, known=known)
     try:
-        data = picture.path.read_bytes()
+        data = _load(picture.path)
         job.record = _identify(picture, data, together, options)
         if row := _done(job, out, options):
             job.row = row
         else:
-            _open(job, data, options)
+            _open(job, data, together, options)
     except NoPicture:
         job.skipped = True
     except (OSError, ValueError, MemoryError) as error:
         job.fail(error)
     job.seconds = time.perf_counter() - start
     return job
+
+
+def _load(path: Path) -> bytes:
+    """Return the content of a file; a pipe would be waited for without end."""
+    if not path.exists():
+        raise FileNotFoundError("a link to nothing; copy the file it should lead to")
+    if not path.is_file():
+        raise NoPicture("no regular file")
+    return path.read_bytes()
 
 
 def _identify(picture, data: bytes, together: models.Together, options: Options) -> dict:
@@ -169,16 +178,17 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
     return row if whole and had["key"] == job.record["key"] else None
 
 
-def _open(job: Job, data: bytes, options: Options) -> None:
+def _open(job: Job, data: bytes, together: models.Together, options: Options) -> None:
     """Decode a picture for the model; its brightness depends on no other picture."""
     grey, raster = reading.decode_image(data)
     depth, fixed = intensity.measure(grey), intensity.parse(options.intensity)
     reach = fixed or (depth.low, depth.high) if depth else None
-    turned = options.invert == "yes" and not raster.settled
-    job.image = reading.finish_image(grey, reach=reach, turned=turned)
+    image = reading.finish_image(grey, reach=reach)
+    odd = options.invert == "auto" and doubt.looks_inverted(image, together.limits)
+    job.image = 255 - image if odd or options.invert == "yes" else image
     job.shape, job.spacing = raster.pixels.shape[:2], raster.spacing
-    job.kind, job.settled = raster.kind, raster.settled
-    notes = "; ".join(fault + detail for fault, detail in raster.notes.items())
+    job.kind = raster.kind
+    notes = "; ".join([*map("".join, raster.notes.items()), *["turned from inverted"] * odd])
     job.row = {"file": job.picture.file, "view": raster.view, "notes": notes}
 
 
@@ -242,7 +252,8 @@ def _write_beside(job: Job, image, probability, mask, out: Path, options: Option
     }
     files = options.companions(name)
     for kind in files.keys() & make.keys():
-        written[files[kind]] = outputs.write(out / files[kind], make[kind](), {"of": name}, known=job.known)
+        path, pixels = out / files[kind], make[kind]()
+        written[files[kind]] = outputs.write(path, pixels, {"of": name}, known=job.known)
     if "labelme" in files:
         outline, shown = out / files["labelme"], job.picture.path
         if job.kind == "DICOM":  # LabelMe opens none

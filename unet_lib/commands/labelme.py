@@ -13,12 +13,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy import spatial
 
 from unet_lib import workspace
 from unet_lib.intake import outlines
 
 _VERSION = "5.5.0"  # of LabelMe, whose form this is
-_TOLERANCES = (1.0, 0.5, 0.25)  # px by which an outline may stray, the coarsest that will do
+_TOLERANCES = (1.0, 0.75, 0.5, 0.25)  # px by which an outline may stray, the coarsest that will do
 _ALIKE = 0.99  # IoU of what is written with the part that is meant
 _BOX = np.ones((3, 3), np.uint8)
 
@@ -127,13 +128,20 @@ def _pixels(ring: np.ndarray) -> np.ndarray:
 
 def _join(rings: list[np.ndarray]) -> np.ndarray:
     """Join holes to the first ring, each by a cut between the two points that are closest."""
-    line = rings[0]
+    outer, trips = rings[0], {}
+    if len(rings) == 1:
+        return outer
+    nearest = spatial.KDTree(outer)
     for hole in rings[1:]:
-        gaps = ((line[:, None] - hole[None]) ** 2).sum(2)
-        here, there = np.unravel_index(gaps.argmin(), gaps.shape)
-        around = np.concatenate([hole[there:], hole[: there + 1]])
-        line = np.concatenate([line[: here + 1], around, line[here:]])
-    return line
+        gaps, places = nearest.query(hole)
+        start = gaps.argmin()
+        here = places[start]
+        around = [hole[start:], hole[: start + 1], outer[here : here + 1]]
+        trips.setdefault(here, []).extend(around)
+    line = []
+    for number, point in enumerate(outer):
+        line += [point[None], *trips.get(number, ())]
+    return np.concatenate(line)
 
 
 def _shape(label: str, corners: np.ndarray) -> dict:

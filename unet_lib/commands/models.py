@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import bootstrap, runs, workspace
-from unet_lib.commands import doubt
+from unet_lib.commands import usual
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
 """The model that predicts where no other is named."""
@@ -29,7 +29,7 @@ class Together:
 
     models: list
     digest: str
-    limits: doubt.Limits
+    limits: usual.Limits
     zooms: tuple[float, ...] = (1.0,)
     keep: int | None = None
 
@@ -58,7 +58,7 @@ def load(asked: str | None) -> Together:
             f"--model {asked} names models of {sorted(found)} channels; a mean needs models of one"
             " task: name them in calls of their own"
         )
-    limits = [doubt.limits_for(path) for path in paths]
+    limits = [usual.limits_for(path) for path in paths]
     use = _use(paths[0]) if len(paths) == 1 else {}
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     digest = hashlib.sha256(json.dumps([hashes, use]).encode()).hexdigest()

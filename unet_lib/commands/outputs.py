@@ -1,4 +1,4 @@
-"""What `predict` writes. Each PNG carries a record, so a folder knows what of it is done and ours."""
+"""What `predict` writes: each PNG carries a record, by which it is known as ours and as done."""
 
 import hashlib
 import json
@@ -51,7 +51,9 @@ def read_record(path: Path, *, whole: bool = False) -> dict | None:
     try:
         with raster.quiet(), PngImagePlugin.PngImageFile(path) as picture:
             if whole:
-                picture.load()
+                picture.load()  # which accepts a file without its last chunk
+                if not path.read_bytes().endswith(b"IEND\xaeB`\x82"):
+                    return None
             return json.loads(picture.info[_RECORD])
     except Exception:  # no such file, no PNG, no record, damaged: Pillow raises what it likes
         return None

@@ -12,12 +12,12 @@ from unet_lib.intake import layouts, walk
 
 @dataclass(frozen=True)
 class Picture:
-    """A file that may be a picture.
+    r"""A file that may be a picture.
 
     Attributes:
         path: where it is.
         file: its path from the folder that was given, with "/": `a/b.dcm`; bytes that are no text
-            as `\\udcff`. No other picture has it.
+            as `\udcff`. No other picture has it.
         name: what its mask is called, without the ending: `a/b`. No other picture has it.
     """
 

@@ -46,7 +46,11 @@ def run(
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
+    if options.tiles and together.limits.chests:
+        print("--tiles: this model knows whole chests; on parts of one it is often wrong",
+              file=sys.stderr)
     rows, skipped = {}, []
+    _tidy(out)
     try:
         with _bar(len(found)) as tell:
             known = {file for file, row in earlier.items() if row["status"] == "ok"}
@@ -74,6 +78,13 @@ def _is_output(path: Path, out: Path) -> bool:
     if not path.resolve().is_relative_to(out.resolve()):
         return False
     return path.name in (table.TABLE, table.ABOUT) or outputs.read_record(path) is not None
+
+
+def _tidy(out: Path) -> None:
+    """Remove the half files of a call that was killed."""
+    for kind in ("masks", *job.BESIDE):
+        for partial in (out / kind).rglob(".partial-*"):
+            partial.unlink()
 
 
 def predict_all(
@@ -109,6 +120,9 @@ def predict_all(
                 while writing and (large or len(writing) > _AHEAD or writing[0].done()):
                     yield writing.popleft().result()
             yield from (each.result() for each in writing)
+        except KeyboardInterrupt:  # what is predicted is kept
+            yield from (each.result() for each in writing)
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

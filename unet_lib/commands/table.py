@@ -1,4 +1,4 @@
-"""predictions.csv: one row a picture, of this call and of earlier ones, and what its columns mean."""
+"""predictions.csv: one row a picture, of this call and of earlier ones, and what columns mean."""
 
 import csv
 from pathlib import Path

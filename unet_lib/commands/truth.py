@@ -28,14 +28,12 @@ class Truth:
 
     Attributes:
         files: by its real path, the mask files of each picture that has some; several are joined.
-        missing: pictures without a true mask.
         faults: by its real path, why the mask of a picture cannot be used.
         notes: sentences to print: what was left out or is doubtful.
         meaning: what the values of the masks mean.
     """
 
     files: dict[str, tuple[Path, ...]]
-    missing: list[Path]
     faults: dict[str, str]
     notes: list[str]
     meaning: masks.Meaning
@@ -93,9 +91,8 @@ def find(
     if not files:
         why = next(iter(found.faults.values()))
         raise ValueError(f"no true mask in {workspace.shown(folder)} can be used; the first: {why}")
-    missing = [path for k, path in wanted.items() if k not in files and k not in found.faults]
     notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
-    return Truth(files, missing, found.faults, found.notes + notes, meaning)
+    return Truth(files, found.faults, found.notes + notes, meaning)
 
 
 def score(

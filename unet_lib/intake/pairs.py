@@ -60,7 +60,7 @@ def pair(
 
 def _divide(pictures: list[File]) -> tuple[list[File], list[File]]:
     """Return images and masks; files beside folders of images are neither."""
-    masks = _of_lungs([f for f in pictures if f.meaning.role == "masks"])
+    masks = of_lungs([f for f in pictures if f.meaning.role == "masks"])
     named = [f for f in pictures if f.meaning.role == "images"]
     parts = {f.meaning.part for f in named}
     images = named + [f for f in pictures if not f.meaning.role and f.meaning.part not in parts]
@@ -70,7 +70,7 @@ def _divide(pictures: list[File]) -> tuple[list[File], list[File]]:
     return images, masks
 
 
-def _of_lungs(masks: list[File]) -> list[File]:
+def of_lungs(masks: list[File]) -> list[File]:
     """Leave out masks of the heart and others, unless one organ is all that there is."""
     organs = {f.meaning.organ for f in masks}
     return masks if len(organs) == 1 else [f for f in masks if not f.meaning.organ]

@@ -39,7 +39,7 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
     """Find the masks of pictures in a folder; of the files only JSON is read.
 
     Args:
-        pictures: files with one picture each.
+        pictures: files with one picture each; what is none by its name is passed over.
         folder: masks, or a whole data set with masks in it; links are followed.
 
     Raises:
@@ -52,10 +52,11 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
             came, kind = "is a file", ValueError
         raise kind(f"{workspace.shown(folder)} {came}; name the folder that holds the true masks")
     listed = sidecars.find(layouts.locate(walk.walk(folder, follow_links=True).entries))
+    pictures = [path for path in pictures if _is_picture(path)]
     search = _Search({os.path.realpath(path): path.absolute() for path in pictures})
     owned = _own_pairs(listed)
     masks = _masks(listed, owned, search.wanted)
-    placed = _placed([mask.entry for mask in masks], "masks")
+    placed = pairs.of_lungs(_placed([mask.entry for mask in masks], "masks"))
     search.sides = _sides(placed)
     for pairing in owned:
         search.take(pairing)
@@ -136,6 +137,10 @@ class _Search:
         return self.found
 
 
+def _is_picture(path: Path) -> bool:
+    return layouts.may_be_picture(path.name) and layouts.extension(path.name) != "json"
+
+
 def _own_pairs(listed: Sidecars) -> list[Pairing]:
     """Return what the folder itself pairs: tree by tree, or as a whole if it holds none."""
     homes = {}
@@ -182,7 +187,8 @@ def _endings(*files: File) -> set[str]:
 
 def _nothing(pictures: Iterable[Path], folder: Path, masks: list[File]) -> str:
     names = ", ".join([path.name for path in pictures][:_NAMED]) or "none"
-    there = ", ".join([mask.entry.name for mask in masks][:_NAMED]) or "no file that may be one"
+    there = ", ".join([mask.entry.name for mask in masks][:_NAMED])
+    there = there or "no file but such as are among the pictures (name the folder of images alone)"
     return (
         f"{workspace.shown(folder)} holds a true mask of no picture: pictures are such as {names},"
         f" masks such as {there}. A mask bears its picture's name, perhaps with _mask, _left or"

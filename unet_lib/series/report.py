@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def write_report(
         cells += [_for_report(cell, stem) for cell in notebook.cells]
     head = f"# Run {target.parent.name}\n\n" + "\n".join(contents)
     cells.insert(0, nbformat.v4.new_markdown_cell(head, id="contents"))
+    if command := predict_command(target.parent):
+        end = f"## Masks for pictures of your own\n\n    {command}\n\nNot for clinical use."
+        cells.append(nbformat.v4.new_markdown_cell(end, id="predict"))
     merged = nbformat.v4.new_notebook(cells=cells, metadata={"title": f"Run {target.parent.name}"})
     page = HTMLExporter(embed_images=True, exclude_anchor_links=True, raw_template=_TEMPLATE)
     with workspace.replacing_file(target) as partial:
@@ -97,6 +101,15 @@ def show_results(run_name: str, copies: list[Path], *, newer_than: float) -> Non
                 for m in ("dice", "iou", "accuracy")]
         show_table(("validation mean", "model", "all background"), rows)
     print(*copies, folder / "report.html", *folder.glob("best.keras"), sep="\n")
+    if command := predict_command(folder):
+        print(f"masks for pictures of your own: {command}")
+
+
+def predict_command(folder: Path) -> str:
+    """Return the command that predicts with the model of a run's folder; "" without one."""
+    model = shlex.quote(str(folder))
+    there = (folder / "best.keras").is_file()
+    return f"python -m unet_lib predict FOLDER --out masks --model {model}" if there else ""
 
 
 def show_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

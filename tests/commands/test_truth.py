@@ -1,0 +1,264 @@
+"""True masks are read, understood and scored; a bad one costs its own row and no other."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, make_set, put, turned
+
+from unet_lib.commands import labelme, truth
+
+SHAPE = (SIDE, SIDE)
+
+
+def pictures(root):
+    return sorted((root / "images").iterdir())
+
+
+def made(tmp_path, mask=WHITE, **more):
+    """Return the pictures of a set and the folder of its masks."""
+    root = make_set(tmp_path / "set", mask, **{"count": 3} | more)
+    return pictures(root), root / "masks"
+
+
+def read_all(found, asked, shape=SHAPE):
+    return [found.read(picture, shape=shape) for picture in asked]
+
+
+def photograph(number):
+    return np.random.default_rng(number).integers(0, 256, SHAPE, np.uint8)
+
+
+def labelled(number):
+    """Return a mask of labels 1 and 2; some hold one of them alone."""
+    return RIGHT * np.uint8(1) + LEFT * np.uint8(2 * (number % 2))
+
+
+# What the masks are and mean
+
+
+MEANT = {  # how a mask is stored
+    "0 and 255": lambda number: WHITE,
+    "0 and 1": lambda number: LUNGS.astype(np.uint8),
+    "16 bits": lambda number: LUNGS * np.uint16(65535),
+    "a soft border": lambda number: cv2.GaussianBlur(WHITE, (3, 3), 0.5),
+    "colour": lambda number: LUNGS[..., None] * np.array([255, 0, 0], np.uint8),
+    "JPEG": lambda number: encode(WHITE, "jpeg", quality=80),
+}
+
+
+@pytest.mark.parametrize("case", MEANT)
+def test_masks_are_understood(case, tmp_path):
+    asked, folder = made(tmp_path, MEANT[case])
+    found = truth.find(asked, folder)
+    for mask in read_all(found, asked):
+        assert mask.dtype == bool and mask.shape == SHAPE
+        assert np.count_nonzero(mask ^ LUNGS) <= 10
+    assert found.faults == {} and found.notes == []
+
+
+def test_values_that_are_not_plain_are_refused_with_the_table(tmp_path):
+    asked, folder = made(tmp_path, labelled)
+    with pytest.raises(ValueError, match=r"(?s)is not plain.*value.*mask_values: \"1,2\".*predict"):
+        truth.find(asked, folder)
+
+
+def test_mask_values_settle_it_for_all(tmp_path):
+    asked, folder = made(tmp_path, labelled)
+    right = truth.find(asked, folder, mask_values="1")
+    assert all((mask == RIGHT).all() for mask in read_all(right, asked))
+    both = read_all(truth.find(asked, folder, mask_values="1,2"), asked)
+    assert [np.count_nonzero(m) for m in both] == [RIGHT.sum(), LUNGS.sum(), RIGHT.sum()]
+
+
+def test_the_masks_of_both_lungs_are_joined(tmp_path):
+    asked, _ = made(tmp_path)
+    for picture in asked:
+        put(tmp_path / f"truth/leftMask/{picture.name}", LEFT * np.uint8(255))
+        put(tmp_path / f"truth/rightMask/{picture.name}", RIGHT * np.uint8(255))
+    found = truth.find(asked, tmp_path / "truth")
+    assert all((mask == LUNGS).all() for mask in read_all(found, asked))
+
+
+def test_labelme_files_are_masks(tmp_path):
+    asked, _ = made(tmp_path)
+    for picture in asked:
+        labelme.write(tmp_path / f"truth/{picture.stem}.json", LUNGS, image_path=picture)
+    found = truth.find(asked, tmp_path / "truth")
+    assert all((mask == LUNGS).all() for mask in read_all(found, asked))
+
+
+@pytest.mark.parametrize("where", ["truth/lungs.json", "truth/annotations/instances.json"])
+def test_a_coco_file_holds_masks(where, tmp_path):
+    asked, _ = made(tmp_path)
+    content = {
+        "images": [{"id": n, "file_name": p.name, "width": SIDE, "height": SIDE}
+                   for n, p in enumerate(asked)],
+        "categories": [{"id": 1, "name": "lung"}],
+        "annotations": [{"id": 10 * n + side, "image_id": n, "category_id": 1, "iscrowd": 0,
+                         "segmentation": [[x, 12, x + 19, 12, x + 19, 52, x, 52]]}
+                        for n in range(2) for side, x in enumerate((8, 37))],
+    }  # fmt: skip
+    put(tmp_path / where, json.dumps(content))
+    found = truth.find(asked, tmp_path / "truth")
+    assert all((mask == LUNGS).all() for mask in read_all(found, asked[:2]))
+    with pytest.raises(ValueError, match="holds no annotation of it"):
+        found.read(asked[2], shape=SHAPE)
+
+
+def test_an_annotation_is_of_the_upright_picture(tmp_path):
+    picture = put(tmp_path / "in/a.png", turned(chest(1)[:, :40]))
+    mask = LUNGS[:40]
+    labelme.write(tmp_path / "truth/a.json", mask, image_path=picture)
+    found = truth.find([picture], tmp_path / "truth")
+    assert (found.read(picture, shape=(40, SIDE)) == mask).all()
+
+
+def test_a_dicom_has_a_mask_of_its_name(tmp_path):
+    picture = put(tmp_path / "in/a.dcm", dicom(chest(1).astype(np.uint16)))
+    put(tmp_path / "truth/a.png", WHITE)
+    found = truth.find([picture], tmp_path / "truth")
+    assert (found.read(picture, shape=SHAPE) == LUNGS).all()
+
+
+# What is missing or wrong
+
+
+def test_a_picture_without_a_mask_is_read_as_none(tmp_path):
+    asked, folder = made(tmp_path)
+    (folder / "P01.png").unlink()
+    found = truth.find(asked, folder)
+    assert found.read(asked[1], shape=SHAPE) is None
+    assert (found.read(asked[2], shape=SHAPE) == LUNGS).all()
+
+
+SPOILT = {  # the mask of one picture; what is said
+    "damaged": (encode(WHITE)[:60], "P01.png: (damaged|truncated) PNG file"),
+    "no picture": ("nothing", "P01.png: "),
+    "an image": (photograph(1), "P01.png is a grey picture, not a mask"),
+    "full": (np.full(SHAPE, 255, np.uint8), "covers the whole picture"),
+    "other proportions": (WHITE[:50], "50 x 64 px .* the picture 64 x 64 px"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_bad_mask_costs_its_own_row(case, tmp_path):
+    spoilt, told = SPOILT[case]
+    asked, folder = made(tmp_path)
+    put(folder / "P01.png", spoilt)
+    found = truth.find(asked, folder)
+    with pytest.raises(ValueError, match=told):
+        found.read(asked[1], shape=SHAPE)
+    assert all((mask == LUNGS).all() for mask in read_all(found, asked[::2]))
+
+
+def test_faint_noise_is_no_mask(tmp_path):
+    noise = np.zeros(SHAPE, np.uint8)
+    noise[::9, ::7] = 3
+    asked, folder = made(tmp_path, lambda number: noise if number == 1 else WHITE)
+    with pytest.raises(ValueError, match="noise, not a drawing"):
+        truth.find(asked, folder).read(asked[1], shape=SHAPE)
+
+
+def test_where_no_mask_can_be_used_the_first_reason_is_told(tmp_path):
+    asked, folder = made(tmp_path, photograph)
+    with pytest.raises(ValueError, match="can be used; the first: .*P00.png is a grey picture"):
+        truth.find(asked, folder)
+
+
+def test_an_empty_mask_is_a_truth(tmp_path):
+    asked, folder = made(tmp_path, lambda number: WHITE * (number != 1))
+    assert not truth.find(asked, folder).read(asked[1], shape=SHAPE).any()
+
+
+def test_stray_values_are_told(tmp_path):
+    plain = LUNGS.astype(np.uint8)
+    stray = plain.copy()
+    stray[2, 2] = 3
+    asked, folder = made(tmp_path, lambda number: stray if number == 1 else plain)
+    found = truth.find(asked, folder)
+    (note,) = found.notes
+    assert note.startswith("stray value in a mask: ") and note.endswith("P01.png: 1 px of 3")
+    assert (found.read(asked[1], shape=SHAPE) == LUNGS).all()
+
+
+def test_another_size_is_met_by_the_nearest_pixel(tmp_path):
+    asked, folder = made(tmp_path)
+    twice = np.kron(LUNGS, np.ones((2, 2), bool))
+    assert (truth.find(asked, folder).read(asked[0], shape=(128, 128)) == twice).all()
+
+
+def test_the_examination_is_told_as_it_goes(tmp_path):
+    asked, folder = made(tmp_path)
+    steps = []
+    truth.find(asked, folder, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+# Scores
+
+
+def moved(mask, columns):
+    return np.roll(mask, columns, 1)
+
+
+def test_the_score_of_a_shifted_square():
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 10:30] = True
+    scored = truth.score(mask, moved(mask, 5), spacing=(0.2, 0.2))
+    assert scored["dice"] == pytest.approx(15 / 20)
+    assert scored["hd95_px"] == pytest.approx(5)
+    assert scored["hd95_mm"] == pytest.approx(1)
+
+
+def test_millimetres_are_told_only_where_they_are_known():
+    assert truth.score(LUNGS, LUNGS)["hd95_mm"] is None
+    assert truth.score(LUNGS, LUNGS, spacing=(0.1, 0.2))["hd95_mm"] is None
+    assert truth.score(LUNGS, LUNGS, spacing=(0.1, 0.1)) == {"dice": 1, "hd95_px": 0, "hd95_mm": 0}
+
+
+def test_nothing_against_something_is_the_diagonal():
+    nothing = np.zeros(SHAPE, bool)
+    scored = truth.score(LUNGS, nothing)
+    assert scored["dice"] == 0 and scored["hd95_px"] == pytest.approx(SIDE * 2**0.5)
+    assert truth.score(nothing, nothing)["dice"] == 1
+
+
+def test_the_distance_is_that_of_the_whole_picture():
+    """Where a box is cut out to spare memory, nothing changes."""
+    from unet_lib import metrics
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        pair = [cv2.blur(rng.random((30, 40)), (7, 7)) > 0.52 for _ in range(2)]
+        whole = metrics.surface_score(*pair, tolerance=1)["hd95"]
+        assert truth.score(*pair)["hd95_px"] == whole
+
+
+def test_masks_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match="must have one shape"):
+        truth.score(LUNGS, LUNGS[:10])
+
+
+def rows(*scores):
+    return [{"file": f"{n}.png", "dice": d, "hd95_px": 3.0} for n, d in enumerate(scores)]
+
+
+def test_the_summary_tells_mean_interval_tail_and_number():
+    told = truth.summary(rows(*np.linspace(0.9, 1, 101)))
+    assert "of 101 picture(s): Dice 0.950 on average (95 % interval 0.94" in told
+    assert "median 0.950, 5th percentile 0.905; HD95 3.0 px (median)." in told
+    assert "Not scored" not in told
+
+
+def test_the_summary_reads_what_a_csv_holds():
+    asked = rows("0.8", "0.9") + [{"file": "a.png", "dice": ""}, {"file": "b.png"}]
+    told = truth.summary(asked)
+    assert "2 picture(s): Dice 0.850" in told
+    assert told.endswith("Not scored: 2 (a.png, b.png).")
+
+
+def test_the_summary_of_nothing():
+    assert truth.summary(rows(*[None] * 7)).startswith("No picture was scored. Not scored: 7 (0")
+    assert truth.summary(rows(*[""] * 7)).endswith("4.png and 2 more).")
