@@ -19,14 +19,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from unet_lib.intake.raster import (
-    Raster,
-    Refused,
-    as_16_bit,
-    check_size,
-    damaged,
-    without_colour,
-)
+from unet_lib.intake.raster import Raster, Refused, as_16_bit, check_size, damaged, without_colour
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, PLANES = 274, 277, 284
