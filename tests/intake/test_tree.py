@@ -446,6 +446,8 @@ def test_a_source_without_pairs_is_told_what_to_do(names, told, tmp_path):
     [('{"images": [], "annotations": [], "categories": [{"id": 1}, {"id": 1}]}',
       'but annotations that cannot be used.\nlabels.json: "categories" has the id 1 twice; '),
      ('{"images": [], "categories": [', "be used.\nlabels.json: damaged JSON"),
+     ('{"images": [{"id": 1, "file_name": "P1.jpg"}], "annotations": [], "categories": []}',
+      "be used.\nlabels.json: lists P1.jpg, which is not there\n"),
      ('{"P1.png": {"regions": []}}', "labels.json: JSON, but neither LabelMe"),
      ('[1, 2]', "labels.json: JSON, but neither LabelMe")],
 )  # fmt: skip

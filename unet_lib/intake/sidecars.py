@@ -50,7 +50,8 @@ def find(files: Iterable[File]) -> Sidecars:
 def troubles(found: Sidecars) -> list[str]:
     """Say of each annotation file that is of no use why, the known kinds first."""
     known = {*found.annotated, *found.listed.values(), *(file for _, file, _ in found.faults)}
-    told = [f"{file.path.name}{detail}" for _, file, detail in found.faults]
+    gone = {"mask without image": ", which is not there"}
+    told = [f"{file.path.name}{text}{gone.get(fault, '')}" for fault, file, text in found.faults]
     strange = (f.path.name for f in found.files if f not in known)
     return told + [
         f"{n}: {annotations.UNKNOWN}" for n in strange if layouts.extension(n) == "json"
@@ -61,7 +62,8 @@ def _list(found: Sidecars, coco: File, names: list[str]) -> None:
     """Record the images of one COCO file, and take them into its home."""
     by_name, rehomed = {}, {}
     for file in found.files:
-        if _covers(coco, file) and layouts.may_be_picture(file.path.name) and file is not coco:
+        picture = layouts.may_be_picture(file.path.name) and file.meaning.role != "masks"
+        if picture and file is not coco and _covers(coco, file):
             by_name.setdefault(pairs.fold(file.path.name), []).append(file)
     for name in names:
         image = _one(by_name.get(pairs.fold(_base(name)), []), name, coco)
