@@ -163,8 +163,9 @@ print(datasets.load_manifest(workspace.data_dir(dataset))["mask_values"])"""
 
 
 @pytest.fixture
-def pair(folder):
+def pair(folder, monkeypatch):
     """A notebook that makes data and one that reads them, both without what costs seconds."""
+    monkeypatch.setenv("PYTHONPATH", str(workspace.PROJECT))  # installed or not
     for notebook in folder.iterdir():
         notebook.unlink()
     write_notebook(folder / "01_restructure_dataset.ipynb", MAKE, parameters=ASKED)
