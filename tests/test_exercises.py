@@ -240,8 +240,8 @@ def test_a_mistake_is_told_to_the_letter(capsys):
     exercises.check_dice(my_dice)
     assert capsys.readouterr().out == (
         "my_dice: right in 2 of 6 cases. The first to mend:\n"
-        "Case: a part of the lung is found. my_dice([[1, 1, 1, 0], [1, 0, 0, 0]], [[0, 1, 1, 1], [0, 0,\n"
-        "0, 0]]) gave 0.285714; expected 0.571429.\n"
+        "Case: a part of the lung is found. my_dice([[1, 1, 1, 0], [1, 0, 0, 0]], "
+        "[[0, 1, 1, 1], [0, 0,\n0, 0]]) gave 0.285714; expected 0.571429.\n"
         "Hint: the factor 2 is missing. The overlap is in both areas, so it counts twice.\n")
 
 
@@ -284,8 +284,8 @@ def test_an_exception_below_a_library_is_quoted_with_the_readers_line(told):
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("answer", [
-    "text", b"", {}, {1, 2}, object(), [[1], [1, 2]], np.array(["a"]), np.nan, (), dots, 1j, range(3),
-    Path("a"), np.array(None), [None], True])
+    "text", b"", {}, {1, 2}, object(), [[1], [1, 2]], np.array(["a"]), np.nan, (), dots, 1j,
+    range(3), Path("a"), np.array(None), [None], True])
 def test_no_answer_makes_a_check_raise(told, check, answer):
     assert "Hint: " in told(check, lambda *args: answer)
 
