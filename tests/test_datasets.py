@@ -116,6 +116,20 @@ def test_a_data_set_made_differently_is_refused(name, here, text):
     assert "another dataset name keeps both" in said
 
 
+def test_a_record_is_what_the_manifest_holds_of_all_parameters(source, target):
+    options = {"val_fraction": 0.25, "split_seed": 3, "split": "last"}
+    values = {"dataset": "xrays", "phantoms": 7, "source": str(source), "invert": "auto", **options}
+    record = datasets.record(values)
+    manifest = prepare.restructure(
+        source, target, asked=record["source"], invert="auto", **options)
+    assert record == {k: manifest[k] for k in record} and set(record) <= set(datasets.RECORDED)
+    assert set(datasets.RECORDED) == set(prepare.Options().__dict__) - {"split"} | {
+        "source", "split_rule"}  # fmt: skip
+    datasets.require_record(manifest, record)
+    with pytest.raises(ValueError, match="differently: invert was 'auto', here it is 'no'. Set"):
+        datasets.require_record(manifest, {"invert": "no"})
+
+
 def test_all_that_differs_is_told_at_once_even_what_an_old_manifest_lacks():
     old = {k: v for k, v in MADE.items() if k != "split_seed"} | {"seed": 0}
     with pytest.raises(ValueError) as caught:

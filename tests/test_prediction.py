@@ -8,6 +8,7 @@ import keras
 import nbformat
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from unet_lib import architecture, metrics, prediction, workspace
 
@@ -180,6 +181,25 @@ def test_several_models_are_averaged_at_the_images_own_size(unet):
         assert np.array_equal(prediction.predict(alone, images[0]), single)
 
 
+@pytest.mark.parametrize("options", [{}, {"standardize": True, "normalization": "batch"}])
+def test_a_resized_model_is_the_one_that_would_have_been_built_so(options):
+    small, big = sized(32, **options), sized(64, **options)
+    image, before = noise(50, 70), prediction.predict(small, noise(32, 32))
+    big.set_weights(small.get_weights())
+    found = prediction.resized(small, 64)
+    assert found.input_shape == found.output_shape == (None, 64, 64, 1)
+    assert np.array_equal(prediction.predict(found, image), prediction.predict(big, image))
+    assert all(a is b for a, b in zip(found.weights, small.weights, strict=True))
+    assert np.array_equal(prediction.predict(small, noise(32, 32)), before)
+
+
+def test_a_model_that_fits_one_size_only_is_not_resized():
+    image = keras.Input((16, 16, 1))
+    dense = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))
+    with pytest.raises(ValueError, match=r"cannot look at 32 x 32 px .* own size, 16 px"):
+        prediction.resized(dense, 32)
+
+
 class Mirror:
     """A model that gives back what it sees."""
 
@@ -294,6 +314,22 @@ def test_tiles_go_through_the_model_a_batch_at_a_time():
 def test_an_overlap_that_no_tile_can_have_is_refused(overlap):
     with pytest.raises(ValueError, match=rf"^overlap must be .* 0 to 48 .* 64 px, got {overlap}$"):
         prediction.predict_tiled(Mirror(64), noise(80, 80), overlap=overlap)
+
+
+def test_cleaning_up_says_what_scipy_says():
+    random, compared = np.random.default_rng(0), 0
+    for _ in range(300):
+        rough = random.random(random.integers(2, 9, 2), np.float32)
+        found = cv2.resize(rough, tuple(random.integers(5, 60, 2).tolist())) > random.random()
+        labels, _ = ndimage.label(found, structure=np.ones((3, 3)))
+        areas = np.bincount(labels.ravel())[1:]
+        largest = np.argsort(-areas)[:2]
+        if len(areas) < 3 or areas[largest[1]] == np.sort(areas)[-3]:  # else which is second?
+            continue
+        wanted = ndimage.binary_fill_holes(np.isin(labels, largest + 1))
+        assert np.array_equal(prediction.clean_up(found), wanted)
+        compared += 1
+    assert compared > 50
 
 
 def test_cleaning_up_keeps_the_two_largest_parts_and_fills_holes():

@@ -429,6 +429,60 @@ def test_another_purpose_does_not_collide(claimed):
         workspace.claim(folder)
 
 
+USES = """
+import json, sys
+from pathlib import Path
+try:
+    with workspace.using(Path(sys.argv[1]), json.loads(sys.argv[2]), who="run 'b'"):
+        print("mine", flush=True)
+        input()
+except BlockingIOError as error:
+    print(error)
+"""
+ONES, TWOS = ({"source": "s", "mask_values": value} for value in "12")
+
+
+@needs_locks
+def test_a_folder_is_used_by_those_who_ask_for_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
+    folder = tmp_path / "data" / "set"
+    with workspace.using(folder, ONES, who="run 'a'"):
+        second = start(USES, folder, json.dumps(ONES))
+        assert second.stdout.readline() == "mine\n"
+        said = start(USES, folder, json.dumps(TWOS)).communicate()[0]
+        assert re.fullmatch(
+            rf"data/set is in use by run 'a', process {os.getpid()} on {socket.gethostname()} since"
+            r" \S+ \S+, which asked for other data: mask_values is '1' there, here '2'\. Wait until"
+            r" it ends, or choose another dataset name\n", said)
+    with pytest.raises(BlockingIOError, match="run 'a'"):  # the first has ended, not the second
+        with workspace.using(folder, TWOS, who="run 'c'"):
+            pass
+    second.kill()
+    second.communicate()
+    with workspace.using(folder, TWOS, who="run 'c'"):
+        with pytest.raises(BlockingIOError, match="run 'c'.* mask_values is '2' there, here '1'"):
+            with workspace.using(folder, ONES, who="run 'a'"):
+                pass
+    assert not folder.exists()
+
+
+@needs_locks
+def test_of_many_that_start_at_once_only_one_record_is_let_in(tmp_path):
+    records = [{"mask_values": str(number % 3)} for number in range(9)]
+    started = [start(USES, tmp_path / "set", json.dumps(record)) for record in records]
+    mine = [r["mask_values"] for r, p in zip(records, started, strict=True)
+            if p.stdout.readline() == "mine\n"]
+    for process in started:
+        process.communicate("\n")
+    assert len(set(mine)) == 1 and len(mine) >= 1
+
+
+def test_a_folder_that_cannot_be_written_beside_is_used_all_the_same(tmp_path):
+    (tmp_path / "file").write_text("")
+    with workspace.using(tmp_path / "file" / "set", ONES, who="run 'a'"):
+        pass
+
+
 def test_a_disk_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     if workspace.fcntl:
         def flock(*_):
@@ -437,8 +491,9 @@ def test_a_disk_without_locks_is_no_obstacle(tmp_path, monkeypatch):
         monkeypatch.setattr(workspace.fcntl, "flock", flock)
     workspace.claim(tmp_path)
     workspace.release(tmp_path)
-    with workspace.alone(tmp_path):
-        pass
+    with workspace.alone(tmp_path), workspace.using(tmp_path / "set", ONES, who="run 'a'"):
+        with workspace.using(tmp_path / "set", TWOS, who="run 'b'"):
+            pass
 
 
 WAITS = """

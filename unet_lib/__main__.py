@@ -53,6 +53,8 @@ def _add_predict(commands) -> None:
     add("--threshold", type=_share, default=0.5, metavar="T",
         help="probability from which a pixel is foreground (default 0.5)")
     add("--truth", metavar="MASKS", help="folder of true masks: adds Dice and HD95")
+    add("--mask-values", default="auto", metavar="VALUES",
+        help="what is foreground in the true masks, such as 1,2 (default: as it is plain)")
     add("--tiles", action="store_true",
         help="predict pictures above four times the model's side piece by piece; a model of whole"
         " chests is wrong on parts of one")
@@ -105,7 +107,7 @@ def _predict(asked: argparse.Namespace) -> int:
     options = job.Options(**{n: getattr(asked, n) for n in names}, overlays=not asked.no_overlays)
     true_masks = Path(asked.truth) if asked.truth else None
     return predict.run(asked.images, Path(asked.out), options=options, model=asked.model,
-                       true_masks=true_masks)
+                       true_masks=true_masks, mask_values=asked.mask_values)
 
 
 def _run(asked: argparse.Namespace) -> int:

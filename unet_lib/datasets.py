@@ -10,6 +10,12 @@ import numpy as np
 
 from unet_lib import workspace
 
+RECORDED = (
+    "source", "val_fraction", "split_seed", "split_rule", "group_by", "mask_values", "intensity",
+    "invert", "empty_masks", "follow_links",
+)  # fmt: skip
+"""What a manifest holds of the parameters of notebook 01."""
+
 
 def load_manifest(folder: str | Path) -> dict:
     """Return the manifest of the data set in `folder`.
@@ -48,8 +54,21 @@ def require(
     Raises:
         ValueError: one differs; the message says which, and how to get the data set asked for.
     """
-    asked = {"source": source_name(source, phantoms=phantoms), "val_fraction": val_fraction}
-    asked |= {"split_seed": split_seed, "split_rule": split}
+    require_record(manifest, record(
+        {"source": source, "phantoms": phantoms, "val_fraction": val_fraction,
+         "split_seed": split_seed, "split": split}))
+
+
+def require_record(manifest: dict, asked: dict) -> None:
+    """Refuse a data set whose manifest records anything else than is asked for.
+
+    Args:
+        manifest: from `load_manifest`.
+        asked: from `record`.
+
+    Raises:
+        ValueError: as `require`.
+    """
     differ = {name: value for name, value in asked.items() if manifest.get(name) != value}
     if differ:
         pairs = [f"{k} was {manifest.get(k)!r}, here it is {v!r}" for k, v in differ.items()]
@@ -58,6 +77,18 @@ def require(
             " Set the same here, or run notebooks/01_restructure_dataset.ipynb with these values;"
             " another dataset name keeps both"
         )
+
+
+def record(values: dict) -> dict:
+    """Return parameters of notebook 01 as the manifest of what it makes records them.
+
+    Args:
+        values: some or all of its parameters; `dataset` names the folder and is left out.
+    """
+    named = {("split_rule" if name == "split" else name): v for name, v in values.items()}
+    if "source" in values:
+        named["source"] = source_name(values["source"], phantoms=values.get("phantoms", 120))
+    return {name: named[name] for name in RECORDED if name in named}
 
 
 def source_name(source: str | Path, *, phantoms: int = 120) -> str:

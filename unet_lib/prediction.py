@@ -11,7 +11,6 @@ from typing import NamedTuple
 import cv2
 import keras
 import numpy as np
-from scipy import ndimage
 
 from unet_lib import model_files, pixels, workspace
 
@@ -48,6 +47,29 @@ def load(path: Path) -> keras.Model:
         ) from error
     model_files.check_shapes(path, unet.input_shape, unet.output_shape)
     return unet
+
+
+def resized(unet: keras.Model, size: int) -> keras.Model:
+    """Return the same model for another input size; the two share their weights.
+
+    `predict_all` with one model at several sizes looks at each image coarsely and finely.
+
+    Args:
+        unet: any model from `build_unet`; other models if they are made of convolutions.
+        size: side of the new input in px, a multiple of 16.
+
+    Raises:
+        ValueError: the model has a layer that fits one size only, or the size does not fit it.
+    """
+    image = keras.Input((size, size, 1))
+    try:
+        copy = keras.models.clone_model(unet, image, clone_function=lambda layer: layer)
+    except Exception as error:  # from Keras, or from what it runs on
+        raise ValueError(
+            f"{unet.name} cannot look at {size} x {size} px ({type(error).__name__}); use its own"
+            f" size, {unet.input_shape[1]} px, or a model of convolutions and a multiple of 16"
+        ) from error
+    return copy
 
 
 def predict(
@@ -175,10 +197,13 @@ def clean_up(prediction: np.ndarray, *, parts: int = 2) -> np.ndarray:
     Returns:
         (H, W) bool.
     """
-    labels, _ = ndimage.label(prediction, structure=np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel())[1:]
-    largest = 1 + np.argsort(-sizes, kind="stable")[:parts]
-    return ndimage.binary_fill_holes(np.isin(labels, largest))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(prediction, np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]  # 0 is what lies beside all parts
+    kept = np.zeros(count, np.uint8)
+    kept[1 + np.argsort(-areas, kind="stable")[:parts]] = 1
+    edges, _ = cv2.findContours(kept[labels], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(labels.shape, np.uint8)
+    return cv2.drawContours(filled, edges, -1, 1, cv2.FILLED).astype(bool)
 
 
 def _listed(unet: keras.Model | Sequence[keras.Model]) -> list[keras.Model]:

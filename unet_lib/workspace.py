@@ -194,6 +194,53 @@ def alone(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+@contextlib.contextmanager
+def using(folder: Path, record: dict, *, who: str) -> Iterator[None]:
+    """Keep a folder from being made in another way while it is used.
+
+    Any number of processes may use it at once, as long as they name the same record.
+
+    Args:
+        folder: it need not exist; a hidden file beside it says who uses it, and with which record.
+        record: how the folder is made, as JSON can hold it.
+        who: what others are told of this process.
+
+    Raises:
+        BlockingIOError: it is in use with another record; the message says by whom and what
+            differs.
+    """
+    with contextlib.ExitStack() as stack:
+        held = None
+        with contextlib.suppress(OSError):  # a folder that is never written, a disk without locks
+            held = _share(stack, folder, {"who": f"{who}, {_me()}", "record": record})
+        if held and held["record"] != record:
+            theirs = held["record"]
+            differ = [f"{name} is {theirs.get(name)!r} there, here {value!r}"
+                      for name, value in record.items() if theirs.get(name) != value]
+            raise BlockingIOError(
+                f"{shown(folder)} is in use by {held['who']}, which asked for other data:"
+                f" {'; '.join(differ)}. Wait until it ends, or choose another dataset name"
+            )
+        yield
+
+
+def _share(stack: contextlib.ExitStack, folder: Path, mine: dict) -> dict | None:
+    """Lock a folder together with others and return what the first of them wrote."""
+    if not fcntl:
+        return None
+    path = folder.resolve().with_name(f".{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = stack.enter_context(path.open("a+", encoding="utf-8"))
+    with contextlib.suppress(BlockingIOError):  # somebody uses it
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        json.dump(mine, file)
+        file.flush()
+    fcntl.flock(file, fcntl.LOCK_SH)  # between two locks another may write: it is read again
+    file.seek(0)
+    return json.load(file)
+
+
 _claimed = {}
 
 
@@ -226,10 +273,15 @@ def claim(
         ) from None
     except OSError:  # some network disks know no locks
         pass
-    now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
     os.truncate(handle, 0)
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
+    os.write(handle, f"{_me()}\n".encode())
     _claimed[path] = handle
+
+
+def _me() -> str:
+    """Say which process this is, on which machine, and the time."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
+    return f"process {os.getpid()} on {socket.gethostname()} since {now}"
 
 
 def release(folder: Path, *, purpose: str = "run") -> None:

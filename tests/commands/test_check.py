@@ -152,9 +152,16 @@ def test_masks_that_are_not_plain(tmp_path, capsys):
     before = state(tmp_path)
     code, out, err = called("s", "--out", "o", capsys=capsys)
     assert code == 1 and state(tmp_path) == before
+    assert "refused, see below; further findings: 1" in out
     assert f"source: {root}\nlayout: flat" in out and "1 x unreadable file: excluded" in out
     assert err.startswith("This cannot be trained on: what the values of these masks mean is not")
     assert '    mask_values: "1,2"\nin the parameter file, or -p mask_values "1,2"\n' in err
+
+
+def test_a_refused_source_never_reads_as_if_all_was_well(tmp_path, capsys):
+    make_set(tmp_path / "s", labels)
+    _, out, _ = called("s", capsys=capsys)
+    assert "\nrefused, see below; further findings: none\n" in out and "\nfindings" not in out
 
 
 def test_images_without_masks(tmp_path, capsys):

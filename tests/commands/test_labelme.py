@@ -95,8 +95,8 @@ def test_lungs_need_few_points(number, tmp_path):
 
 
 def test_the_outline_strays_by_a_pixel_at_most(tmp_path):
-    mask = np.zeros((600, 500), np.uint8)
-    mask = cv2.ellipse(mask, (250, 300), (200, 280), 20, 0, 360, 1, -1) > 0
+    mask = np.zeros((1200, 1000), np.uint8)  # so large that 0.99 would let it stray by three
+    mask = cv2.ellipse(mask, (500, 600), (440, 560), 20, 0, 360, 1, -1) > 0
     shapes = written(tmp_path, mask)["shapes"]
     lines = [np.array(shape["points"], np.float32) for shape in shapes]
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

@@ -23,7 +23,8 @@ def save(path, *, scale=-1.0, offset=1.0, side=16, channels=1):
 def finish(run):
     folder = workspace.run_dir(run)
     save(folder / "best.keras")
-    record = {"status": "finished", "parameters": {"epochs": 1, "dataset": "gone"}, "data_sha256": "0"}
+    asked = {"epochs": 1, "dataset": "gone"}
+    record = {"status": "finished", "parameters": asked, "data_sha256": "0"}
     workspace.write_json(folder / "run.json", record)
     return folder
 

@@ -21,6 +21,7 @@ from made_trees import state
 from unet_lib import __main__, workspace
 from unet_lib.commands import job, models, outputs, predict, usual
 
+WIDE = np.arange(SIDE)  # columns
 HELD = np.uint8(200) - np.uint8(150) * LUNGS  # (64, 64): lungs 50, the rest 200
 
 
@@ -228,6 +229,26 @@ def test_true_masks_score(tmp_path, capsys):
     assert float(table["y.png"]["dice"]) == pytest.approx(2 / 3, abs=0.02)
     assert table["z.png"]["dice"] == ""
     assert "0.8" in said  # the mean of 1 and 2/3
+
+
+def test_scores_in_millimetres_are_the_same_a_second_time(tmp_path, capsys):
+    put(tmp_path / "in/x.dcm", dicom(HELD.astype(np.uint16) * 16, ImagerPixelSpacing=[0.5, 0.5]))
+    put(tmp_path / "truth/x.png", np.roll(WHITE, 2, axis=0))
+    _, first, _ = called("in", "--out", "o", "--truth", "truth", capsys=capsys)
+    row = first["x.dcm"]
+    assert float(row["hd95_mm"]) == pytest.approx(0.5 * float(row["hd95_px"])) != 0
+    assert called("in", "--out", "o", "--truth", "truth", capsys=capsys)[1] == first
+
+
+def test_what_true_masks_mean_is_asked_and_told(tmp_path, capsys):
+    films(tmp_path / "in", "x.png", "y.png")
+    for name in ("x.png", "y.png"):
+        put(tmp_path / f"truth/{name}", np.uint8(1) * LUNGS + np.uint8(1) * (LUNGS & (WIDE < 30)))
+    code, _, said = called("in", "--out", "o", "--truth", "truth", capsys=capsys)
+    assert code == 2 and "--mask-values" in said and not os.path.exists("o")
+    arguments = ["in", "--out", "o", "--truth", "truth", "--mask-values", "1,2"]
+    code, table, _ = called(*arguments, capsys=capsys)
+    assert code == 0 and float(table["x.png"]["dice"]) == 1
 
 
 # ----------------------------------------------------------------- a second time

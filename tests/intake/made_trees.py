@@ -67,13 +67,14 @@ def noted(tree) -> dict[str, list[str]]:
 
 
 def state(folder: Path) -> dict:
-    """Return everything about a folder: names, links, bytes and times of change."""
+    """Return everything about a folder, locks aside: names, links, bytes and times of change."""
     return {
         path.relative_to(folder).as_posix(): (
             path.lstat().st_mtime_ns,
             os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else "",
         )
         for path in sorted(folder.rglob("*"))
+        if path.suffix != ".lock"
     }
 
 

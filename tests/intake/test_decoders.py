@@ -126,10 +126,12 @@ def test_wide_values_that_fit_16_bits_keep_them(pixels, kind):
          "TIFF file of 3 pages; save the one that is meant as a file"),
         (pillow(GREY, "WEBP", save_all=True, append_images=[Image.fromarray(255 - GREY)]),
          "WebP file of 2 animated pictures"),
+        (pillow(GREY, "GIF", save_all=True, append_images=[Image.fromarray(255 - GREY)]),
+         "GIF file of 2 animated pictures; save the one that is meant as a file"),
         (pillow(GREY, "PNG", save_all=True, append_images=[Image.fromarray(255 - GREY)]),
          "PNG file of 2 animated pictures"),
     ],
-    ids="fractions negative planes pages webp apng".split(),
+    ids="fractions negative planes pages webp gif apng".split(),
 )  # fmt: skip
 def test_what_cannot_be_read_rightly_is_refused(data, text):
     with pytest.raises(ValueError, match=text):
@@ -187,6 +189,19 @@ def test_bmps_and_webps():
     same(decoders.read_webp(pillow(FLAT[..., :3], "WEBP", lossless=True)), FLAT[..., :3])
 
 
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_gifs_of_one_picture(interlace):
+    same(decoders.read_gif(pillow(GREY, "GIF", interlace=interlace)), GREY)
+    mask = (GREY > 99) * np.uint8(255)
+    same(decoders.read_gif(pillow(mask, "GIF", interlace=interlace)), mask)
+    labels = Image.fromarray(GREY // 100)
+    labels.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[GREY // 100]
+    same(decoders.read_gif(pillow(labels, "GIF", interlace=interlace)), colours)
+    clear = decoders.read_gif(pillow(labels, "GIF", interlace=interlace, transparency=0))
+    assert ((clear.alpha == 0) == (GREY < 100)).all()
+
+
 def test_comments_of_any_size_are_no_damage():
     comments = [(b"tEXt", b"note\0" + b"a" * 9_000_000),
                 (b"zTXt", b"note\0\0" + zlib.compress(b"a" * 90_000_000))]  # fmt: skip
@@ -203,6 +218,7 @@ WHOLE = {
     "tiff deflate": pillow(GREY, "TIFF", compression="tiff_adobe_deflate"),
     "bmp": pillow(GREY, "BMP"), "webp": pillow(FLAT, "WEBP"),
     "webp lossless": pillow(FLAT, "WEBP", lossless=True),
+    "gif": pillow(GREY, "GIF"), "gif in rows": pillow(GREY, "GIF", interlace=0),
 }  # fmt: skip
 
 

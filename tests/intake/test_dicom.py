@@ -103,6 +103,15 @@ def test_several_frames_are_refused_by_name(shape, frames):
     assert decode(dicom(NumberOfFrames=1)).pixels.shape == RAMP.shape
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_frames_that_no_tag_tells_of_are_refused(times):
+    data = dicom(PixelData=RAMP.tobytes() * times)
+    with pytest.raises(ValueError, match=f"DICOM file of {times} times the pixels that its tags"):
+        formats.decode(data)
+    padded = formats.decode(dicom(PixelData=RAMP.tobytes() + bytes(200)))  # such as some leave
+    assert (padded.pixels == formats.decode(dicom()).pixels).all()
+
+
 @pytest.mark.parametrize("modality", ["CR", "DX", "MG", "RF", "XA", "OT", "SC", "", None])
 def test_projections_are_read(modality):
     np.testing.assert_array_equal(decode(dicom(Modality=modality)).pixels, EXPECTED)

@@ -108,8 +108,8 @@ def test_what_a_decoder_raises_never_gets_out(monkeypatch):
 
 @pytest.mark.parametrize(
     "data, reason",
-    [(b"", "empty file of 0 bytes"), (b"GIF89a", "GIF picture: not read"), (-40, "truncated PNG"),
-     (b"words", "no picture: text")],
+    [(b"", "empty file of 0 bytes"), (b"8BPS", "Photoshop picture: not read"),
+     (-40, "truncated PNG"), (b"words", "no picture: text")],
 )  # fmt: skip
 def test_an_unreadable_file_is_named_with_the_reason(data, reason, tmp_path):
     path = save(tmp_path / "Röntgen.png", GREY)

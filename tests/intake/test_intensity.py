@@ -50,6 +50,25 @@ def test_one_odd_picture_changes_neither_itself_nor_its_neighbours(count):
     assert detail == f" ({low} to {high})" and 33480 < low < high < 36380
 
 
+@pytest.mark.parametrize("rows", [2, 8, 30])
+@pytest.mark.parametrize(("padding", "offset"), [(65535, 0), (0, 32768)])
+def test_padding_of_one_value_plays_no_part_whatever_its_share(rows, padding, offset):
+    pictures = {f"P{number}": xray(number) + np.uint16(offset) for number in range(6)}
+    plain, _ = scaled(pictures)
+    pictures["P0"][:rows] = padding
+    eight, scales = scaled(pictures)
+    assert not scales.notes and "as all 6 pictures use" in scales.rule
+    for name in pictures:  # but for what the padding hides of the range that all share
+        shown = eight[name][30:].astype(int)
+        np.testing.assert_allclose(shown, plain[name][30:].astype(int), atol=4)
+    assert set(np.unique(eight["P0"][:rows])) == {255 if padding else 0}
+
+
+def test_two_values_are_no_padding():
+    depth = intensity.measure(np.array([[0, 0], [0, 65535]], np.uint16))
+    assert (depth.low, depth.high) == (0, 65535)
+
+
 def test_an_offset_that_all_have_makes_nothing_flat():
     pictures = {f"P{number}": xray(number) + np.uint16(32349) for number in range(6)}
     pictures["P0"] = xray(0) // 4 + np.uint16(32349)  # under-exposed

@@ -1,7 +1,10 @@
+import cv2
 import numpy as np
 import pytest
+import yaml
 from test_values import BOTH, LEFT, RIGHT, jpeg, raster
 
+from unet_lib import parameters
 from unet_lib.intake import masks, values
 from unet_lib.intake.masks import decide
 
@@ -154,6 +157,39 @@ def test_some_inverted(share):
     assert notes(meaning, "foreground along the border") == [f"m{n}.png" for n in range(share)]
 
 
+def test_what_is_right_as_it_is_is_told_by_its_own_value():
+    text = refused(*[1 - BOTH.astype(np.uint8)] * 2, *[BOTH.astype(np.uint8)] * 3)
+    assert 'write\n    mask_values: "1"\n' in text
+
+
+def framed(mask, top, bottom, left, right):
+    kept = mask[top : len(mask) - bottom, left : mask.shape[1] - right]
+    return np.pad(kept, ((top, bottom), (left, right)))
+
+
+@pytest.mark.parametrize("frame", [(1, 1, 1, 1), (0, 0, 9, 9), (11, 11, 0, 0), (0, 0, 0, 5)])
+def test_inverted_masks_in_a_frame(frame):
+    """As padding to a square leaves it; 0 as foreground would make the frame a lung."""
+    side = len(WHITE)
+    assert max(frame) < side // 8
+    odd = framed(255 - WHITE, *frame)
+    text = refused(odd, WHITE, odd)
+    assert "in 2 of 3 files the foreground lies along the border" in text and "m0.png\n" in text
+    assert "No mask_values settles it, for a frame of 0 lies around them. Turn these" in text
+    assert "in 2 of 2 files" in refused(odd, odd)
+    told = judge(odd, odd, mask_values="0")[0]
+    assert notes(told, "foreground along the border") == ["m0.png", "m1.png"]
+    told = judge(odd, WHITE, mask_values="255")[0]
+    assert notes(told, "foreground along the border") == ["m0.png"]
+
+
+def test_lungs_near_the_border_are_no_frame():
+    for gap in (1, 4, 9):
+        blank = np.zeros((96, 96), np.uint8)
+        disc = cv2.circle(blank, (48, 48), 48 - gap, 255, -1)
+        assert judge(disc)[0].foreground == {255}
+
+
 def test_lungs_that_touch_the_border_are_not_inverted():
     wide = WHITE.copy()
     wide[:2] = wide[:, :2] = 255  # just under half of the border
@@ -178,9 +214,49 @@ def test_one_value_per_file_but_not_the_same():
 def test_lung_and_heart_by_name():
     found = [values.from_plane(RIGHT, "lung"), values.from_plane(LEFT, "heart")]
     counts = {f"a{n}": values.count(each) for n, each in enumerate(found)}
-    with pytest.raises(ValueError, match='mask_values: "heart,lung"'):
+    with pytest.raises(ValueError, match='mask_values: "lung"\n'):  # and what is likely meant
         decide(counts)
     assert decide(counts, "lung").foreground == {"lung"}
+
+
+def of_labels(*labels):
+    found = [values.from_plane((RIGHT, LEFT)[n % 2], label) for n, label in enumerate(labels)]
+    return {f"a{n} ({label})": values.count(found[n]) for n, label in enumerate(labels)}
+
+
+@pytest.mark.parametrize("names", [
+    ("left lung", "right lung"), ("LeftLung", "RightLung"), ("lung_l", "lung_r"), ("Lung", "lungs"),
+    ("lung 1", "lung 2"), ("upper lobe of the left lung", "lower lobe of the left lung"),
+    ("Lung, left", "Lung, right"),
+])  # fmt: skip
+def test_lungs_by_name_are_joined(names):
+    assert decide(of_labels(*names)).foreground == set(names)
+
+
+@pytest.mark.parametrize("other", ["lung nodule", "not lung", "lung_opacity", "no-lung", "lungless",
+                                   "perilung", "nodule", "l", "肺"])
+def test_a_name_that_holds_lung_need_not_mean_one(other):
+    with pytest.raises(ValueError, match='2 values besides 0(.|\n)* mask_values: "lung"\n'):
+        decide(of_labels("lung", other))
+
+
+@pytest.mark.parametrize("names", [
+    ("1", "2"), ("Part, left", "Part, right"), ("part=1", "part=2"), ("1-2", "3-4"), ('"a"', "b"),
+    ("#1", "#2"), ("Herz", "Lunge"), ("a, b", "a"), ("'a'", "a"),
+])  # fmt: skip
+def test_the_line_that_is_told_settles_it_whatever_labels_are_called(names):
+    counts = of_labels(*names)
+    with pytest.raises(ValueError) as error:
+        decide(counts)
+    line = next(line for line in str(error.value).split("\n") if line.startswith("    mask_values"))
+    asked = yaml.safe_load(line)["mask_values"]
+    parameters.check(mask_values=asked)
+    assert decide(counts, asked).foreground == set(names)
+    assert decide(counts, names[0]).foreground == {names[0]}
+
+
+def test_letters_may_be_composed_in_two_ways():
+    assert decide(of_labels("pulm\u00f3n", "heart"), "pulmo\u0301n").foreground == {"pulm\u00f3n"}
 
 
 # ------------------------------------------------------------------------------------ mask_values

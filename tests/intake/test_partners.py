@@ -207,11 +207,13 @@ def test_what_is_no_picture_by_its_name_is_passed_over(tmp_path):
 
 
 def test_links_are_followed(tmp_path):
-    place(tmp_path / "kept", "a.png")
-    place(tmp_path / "in", "a.png")
+    place(tmp_path / "kept", "x/y/z/a.png", "b.png")
+    place(tmp_path / "in", "a.png", "b.png")
     (tmp_path / "truth").mkdir()
-    (tmp_path / "truth/a.png").symlink_to(tmp_path / "kept/a.png")
-    assert len(partners.find([tmp_path / "in/a.png"], tmp_path / "truth").masks) == 1
+    (tmp_path / "truth/b.png").symlink_to(tmp_path / "kept/b.png")
+    (tmp_path / "truth/more").symlink_to(tmp_path / "kept/x")
+    asked = [tmp_path / "in/a.png", tmp_path / "in/b.png"]
+    assert len(partners.find(asked, tmp_path / "truth").masks) == 2
 
 
 def test_nothing_found_names_both_sides(tmp_path):

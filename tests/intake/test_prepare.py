@@ -173,7 +173,7 @@ def test_a_changed_source_option_or_copy_is_made_anew(change, source, target):
     same = change in ("stray", "lost", "edited")
     assert (second["data_sha256"] == first["data_sha256"]) == same
     assert prepare.restructure(source, target, **options.get(change, {}))["written"] is False
-    assert [p.name for p in target.parent.iterdir()] == ["xrays"]
+    assert [p.name for p in target.parent.iterdir() if p.suffix != ".lock"] == ["xrays"]
 
 
 def test_the_data_hash_knows_pixels_not_their_encoding(source, target):
@@ -244,7 +244,7 @@ def test_an_old_data_set_survives_a_kill_in_the_swap(source, target, monkeypatch
     with pytest.raises(ZeroDivisionError):  # the next run gives it back before it builds
         prepare.restructure(source, target, split_seed=1)
     assert content(target) == before
-    assert [p.name for p in target.parent.iterdir()] == ["xrays"]
+    assert [p.name for p in target.parent.iterdir() if p.suffix != ".lock"] == ["xrays"]
 
 
 @pytest.mark.skipif(workspace.fcntl is None, reason="needs flock")
@@ -474,11 +474,36 @@ def test_no_label_of_an_annotation_goes_unseen(order, write, tmp_path):
     heart = np.zeros((64, 64), bool)
     heart[30:50, 28:36] = True
     root = write(tmp_path / "s", [("lung", LUNGS & ~LEFT), ("heart", heart)][::order])
-    with pytest.raises(ValueError, match='mask_values: "heart,lung"'):
+    with pytest.raises(ValueError, match="2 values besides 0"):
         prepare.restructure(root, tmp_path / "made")
     manifest = prepare.restructure(root, tmp_path / "made", mask_values="lung")
     np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), RIGHT)
     assert {row["value"] for row in manifest["mask_table"]} == {0, "lung", "heart"}
+
+
+@pytest.mark.parametrize("write", [labelme, coco])
+def test_an_annotation_of_one_lung_among_those_of_two_is_left_out(write, tmp_path):
+    root = write(tmp_path / "s", [("left lung", LEFT), ("right lung", RIGHT)])
+    name, key = ("P3.json", "shapes") if write is labelme else ("annotations.json", "annotations")
+    content = json.loads((root / name).read_text())
+    del content[key][1 if write is labelme else 7]  # the right lung of P3
+    put(root / name, json.dumps(content))
+    manifest = prepare.restructure(root, tmp_path / "made")
+    assert met(manifest)["only one lung's mask"] == [f"{name} (P3): no right one"]
+    assert "P3" not in manifest["items"] and len(manifest["items"]) == 7
+    alone = prepare.restructure(root, tmp_path / "one", mask_values="left lung")
+    assert len(alone["items"]) == 8 and "only one lung's mask" not in met(alone)
+
+
+def test_what_an_annotation_cannot_be_read_for_is_told_by_its_picture(tmp_path):
+    root = coco(tmp_path / "s", [("lung", LUNGS)])
+    content = json.loads((root / "annotations.json").read_text())
+    content["images"][2]["height"] = 65
+    content["annotations"][5]["segmentation"] = {"size": [64, 64], "counts": [64 * 64]}
+    put(root / "annotations.json", json.dumps(content))
+    told = met(prepare.restructure(root, tmp_path / "made"))
+    assert told["unreadable file"][0].startswith("annotations.json (P2.png): made for a picture of")
+    assert told["empty mask"] == ["annotations.json (P5)"]
 
 
 def test_what_an_annotation_leaves_out_is_told(tmp_path):
@@ -518,6 +543,21 @@ def test_a_second_run_writes_nothing_with_any_option(tmp_path):
         assert first["split_rule" if name == "split" else name] == value
         anew = prepare.restructure(root, tmp_path / "made", **options | {name: other})
         assert anew["written"], name
+
+
+@pytest.mark.skipif(workspace.fcntl is None, reason="needs flock")
+def test_a_set_in_use_is_not_made_otherwise_under_its_user(tmp_path):
+    root, target = make_set(tmp_path / "s", SIDES), tmp_path / "made"
+    manifest = prepare.restructure(root, target, mask_values="1")
+    before, record = state(tmp_path), {k: manifest[k] for k in datasets.RECORDED}
+    with workspace.using(target, record, who="run 'a'"):
+        with pytest.raises(BlockingIOError, match="in use by run 'a', .*: mask_values is '1' ther"):
+            prepare.restructure(root, target, mask_values="1,2")
+        assert state(tmp_path) == before
+        assert not prepare.restructure(root, target, mask_values="1")["written"]
+        put(root / "images/P00.png", chest(99))
+        assert prepare.restructure(root, target, mask_values="1")["written"]
+    assert prepare.restructure(root, target, mask_values="1,2")["written"]
 
 
 def test_the_manifest_says_how_the_set_was_made(tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,6 +125,20 @@ def test_what_check_says_of_each(name, tmp_path):
     tree, audited = prepare.examine(source, prepare.Options())
     assert len(audited.pairs) == said
     assert {fault for fault, cases in tree.notes.items() if cases} == noted
+
+
+def test_the_line_for_jsrt_settles_it(tmp_path):
+    root = LAYOUTS["jsrt"](tmp_path / "jsrt")
+    tree, _ = prepare.examine(root, prepare.Options())
+    told = {case.split(": ")[0]: case for case in tree.notes["unreadable file"]}
+    for path in sorted(root.rglob("*.IMG")):
+        line = re.search(r"'(>u2)'\)\.reshape\((\d+), (\d+)\)", told[tree.name(path)])
+        film = 4095 - np.fromfile(path, line[1]).reshape(int(line[2]), int(line[3]))
+        assert cv2.imwrite(str(path.with_suffix(".png")), film)
+        path.unlink()
+    tree, audited = prepare.examine(root, prepare.Options())
+    assert len(audited.pairs) == COUNT and audited.meaning.foreground == {255}
+    assert {f for f, cases in tree.notes.items() if cases} == {"16-bit image", "folder ignored"}
 
 
 def test_the_line_for_v7_settles_it(tmp_path):

@@ -52,6 +52,13 @@ def test_a_labelme_file_is_a_mask_of_the_image_of_its_name(image, outline, tmp_p
     assert pairs(tree) == {"a": [image, outline]} and noted(tree) == {}
 
 
+def test_a_coco_file_beside_masks_lists_the_images_and_is_not_needed(tmp_path):
+    coco(place(tmp_path, "images/a.png", "masks/a.png"), "all.json", "a.png")
+    tree = find_tree(tmp_path)
+    assert pairs(tree) == {"a": ["images/a.png", "masks/a.png"]}
+    assert noted(tree) == {"stray file": ["all.json"]}
+
+
 def test_a_labelme_file_may_name_its_image(tmp_path):
     labelme(place(tmp_path, "images/a.png"), "labels/task_17.json", "..\\images\\a.png")
     labelme(tmp_path, "labels/task_18.json", "gone.png")

@@ -21,6 +21,7 @@ from unet_lib.intake.raster import NoPicture, Refused
         (pillow(FLAT[..., 0], "TIFF", big_tiff=True), "TIFF"),
         (pillow(FLAT[..., 0], "BMP"), "BMP"),
         (pillow(FLAT[..., :3], "WEBP"), "WebP"),
+        (pillow(FLAT[..., 0], "GIF"), "GIF"),
         (bytes(128) + b"DICM", "DICOM"),
         (tiff(FLAT[..., 0])[:128] + b"DICM", "DICOM"),
         (b"\x08\0\x05\0CS\x0a\0", "DICOM"),
@@ -42,7 +43,7 @@ def test_a_picture_is_known_by_its_content(data, kind):
         (gzip.compress(b"words"), r"packed \(gzip\); unpack it"),
         (bytes(257).replace(b"\0", b"a", 5) + b"ustar", r"an archive \(tar\)"),
         (b"%PDF-1.7", "a PDF document"),
-        (b"\0\0\0\1Bud1", "none of PNG, JPEG, TIFF, BMP, WebP and DICOM"),
+        (b"\0\0\0\1Bud1", "none of PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM"),
         (np.random.default_rng(1).bytes(999), "none of PNG"),
     ],
 )
@@ -57,7 +58,6 @@ HEADER = struct.pack("<i", 348) + bytes(400)
 @pytest.mark.parametrize(
     "data, what",
     [
-        (b"GIF89a", "GIF picture"),
         (b"\0\0\0\x0cjP  \r\n", "JPEG 2000 picture"),
         (b"\0\0\0\x18ftypheic", "HEIC or AVIF picture"),
         (b"P5\n2 2\n255\nabcd", "Netpbm picture"),
@@ -71,6 +71,18 @@ def test_a_format_that_is_not_read_is_named_with_the_remedy(data, what):
     with pytest.raises(Refused, match=f"^{what}: not read .*; save .* as PNG$") as caught:
         signatures.recognise(data)
     assert not isinstance(caught.value, NoPicture)
+
+
+@pytest.mark.parametrize("side", [64, 512, 2048])
+def test_bare_pixels_are_named_with_the_line_that_saves_them(side):
+    film = np.random.default_rng(side).integers(0, 4096, (side, side)).astype(">u2")
+    with pytest.raises(Refused, match=f"^bare pixels without a header, {side} x {side} of") as told:
+        signatures.recognise(film.tobytes())
+    assert not isinstance(told.value, NoPicture)
+    assert f"4095 - np.fromfile('x.IMG', '>u2').reshape({side}, {side})" in str(told.value)
+    for other in (film.tobytes()[2:], film[:, 1:].tobytes(), b"words " * (side * side // 3)):
+        with pytest.raises(NoPicture):
+            signatures.recognise(other)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import hashlib
 import random
+import re
 
 import pytest
 from made_trees import state
 
 from unet_lib.intake import prepare, splits
+from unet_lib.intake.faults import FAULTS
 
 NAMES = [f"CHNCXR_{number:04d}_{int(number > 210)}" for number in range(500)]
 
@@ -170,6 +172,17 @@ def test_shared_prefixes_name_the_films_of_each_patient():
     assert splits.shared_prefixes(["COVID-1", "COVID-2"]) == {}  # shared by all: tells nothing
     mixed = ["a_1", "a-2", "b_1", "c"]
     assert splits.shared_prefixes(mixed) == {"a": ["a-2", "a_1"]}
+    views = ["pt1_v0", "pt1_v1", "pt2_pa", "pt2-lat", "pt_3-a", "pt_3-b"]
+    found = splits.shared_prefixes(views)
+    assert {p: len(names) for p, names in found.items()} == {"pt1": 2, "pt2": 2, "pt_3": 2}
+
+
+def test_the_remedy_for_near_copies_keeps_together_what_was_found():
+    pattern = re.search("group_by: '(.+)'", FAULTS["near copies that share a prefix"].remedy)[1]
+    for ids in (FILMS, ["000-0", "000-1", "001-0"], ["pt1_v0", "pt1_v1", "pt2_pa", "pt2-lat"]):
+        groups, _ = splits.group_of(ids, pattern)
+        for prefix, names in splits.shared_prefixes(ids).items():
+            assert {groups[name] for name in names} == {prefix}
 
 
 def test_what_one_class_lacks_the_other_makes_up_for():

@@ -442,6 +442,25 @@ def test_a_source_without_pairs_is_told_what_to_do(names, told, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text, told",
+    [('{"images": [], "annotations": [], "categories": [{"id": 1}, {"id": 1}]}',
+      'but annotations that cannot be used.\nlabels.json: "categories" has the id 1 twice; '),
+     ('{"images": [], "categories": [', "be used.\nlabels.json: damaged JSON"),
+     ('{"images": [{"id": 1, "file_name": "P1.jpg"}], "annotations": [], "categories": []}',
+      "be used.\nlabels.json: lists P1.jpg, which is not there\n"),
+     ('{"P1.png": {"regions": []}}', "labels.json: JSON, but neither LabelMe"),
+     ('[1, 2]', "labels.json: JSON, but neither LabelMe")],
+)  # fmt: skip
+@pytest.mark.parametrize("folder", ["", "annotations/"])
+def test_annotations_that_cannot_be_used_are_told_with_the_reason(folder, text, told, tmp_path):
+    place(tmp_path, "images/P1.png", f"{folder}labels.json")
+    (tmp_path / folder / "labels.json").write_text(text)
+    with pytest.raises(ValueError) as caught:
+        find_tree(tmp_path)
+    assert told in str(caught.value) and "of 2 pictures" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "name, told",
     [("x.zip", "unpack this archive first, then name its folder"),
      ("x.tar.gz", "unpack this archive first"), ("x.xlsx", "save a table as CSV in UTF-8"),

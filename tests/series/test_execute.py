@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 import nbformat
 import pytest
 from made import copies, names, params, printed, run, write_notebook
 
-from unet_lib import workspace
+from unet_lib import datasets, workspace
 from unet_lib.series import execute, plan
 
 RUN_TWO = """
@@ -97,6 +98,24 @@ def test_failing_notebook_is_named_and_stops_only_its_run(folder, tmp_path, caps
     assert re.search(r"good +│ done +│ +\d+ +│ -", table), table
 
 
+def test_the_table_holds_the_seconds_of_each_run(monkeypatch):
+    clock, tables = [1000.0], []
+
+    def run_one(run):
+        clock[0] += {"a": 12.4, "b": 75.6, "c": 0.2}[run.name]
+        if run.name == "b":
+            raise ValueError("no")
+
+    monkeypatch.setattr(execute, "time", types.SimpleNamespace(time=lambda: clock[0]))
+    monkeypatch.setattr(execute, "run_one", run_one)
+    monkeypatch.setattr(execute, "show_table", lambda columns, rows: tables.append((columns, rows)))
+    assert execute.run_all([plan.Run(name, {}) for name in "abc"]) == 1
+    ((columns, rows),) = tables
+    assert columns[:3] == ("run", "status", "seconds")
+    assert [row[:3] for row in rows] == [
+        ("a", "done", "12"), ("b", "failed", "76"), ("c", "done", "0")]  # fmt: skip
+
+
 def test_the_same_run_twice_at_once(folder, capsys):
     """The second is told who has it, exits 1 and touches nothing."""
     home = workspace.run_dir("quick")
@@ -116,6 +135,92 @@ def test_the_same_run_twice_at_once(folder, capsys):
         other.communicate("")
     run(folder, only=["02_two"])
     run(folder, only=["02_two"])  # it is given back
+
+
+# ------------------------------------------------------------------------------------ data
+
+ASKED = """source: str = "phantom"  # source
+phantoms: int = 5  # pairs
+dataset: str = "films"  # name
+val_fraction: float = 0.2  # share
+split_seed: int = 0  # seed
+split: str = "last"  # rule
+group_by: str = ""  # groups
+mask_values: str = "auto"  # foreground
+intensity: str = "auto"  # range
+invert: str = "no"  # negatives
+empty_masks: str = "exclude"  # empty ones
+follow_links: bool = False  # links"""
+MAKE = """from unet_lib import datasets, workspace
+from unet_lib.intake import prepare
+names = "val_fraction split_seed split group_by mask_values intensity invert empty_masks"
+options = {name: globals()[name] for name in [*names.split(), "follow_links"]}
+options["asked"] = datasets.source_name(source, phantoms=phantoms)
+folder = prepare.find_source(source, workspace.data_dir(dataset), phantoms=phantoms)
+print(prepare.restructure(folder, workspace.data_dir(dataset), **options)["written"])"""
+READ = """from unet_lib import datasets, workspace
+print(datasets.load_manifest(workspace.data_dir(dataset))["mask_values"])"""
+
+
+@pytest.fixture
+def pair(folder):
+    """A notebook that makes data and one that reads them, both without what costs seconds."""
+    for notebook in folder.iterdir():
+        notebook.unlink()
+    write_notebook(folder / "01_restructure_dataset.ipynb", MAKE, parameters=ASKED)
+    named = "dataset: str = 'films'  # name\nrun_name: str = 'quick'  # run"
+    write_notebook(folder / "04_train.ipynb", READ, parameters=named)
+    return folder
+
+
+def test_a_run_reads_the_data_that_it_asks_for(pair, tmp_path, capsys):
+    """Beside a run that asks for other data of the same name, the second touches nothing."""
+    run(pair, {"mask_values": "255"})
+    assert printed(copies() / "04_train.ipynb") == "255\n"
+    record = datasets.load_manifest(workspace.data_dir("films"))
+    record = {name: record[name] for name in datasets.RECORDED}
+    with workspace.using(workspace.data_dir("films"), record, who="run 'other'"):
+        if workspace.fcntl:
+            assert execute.run_all(plan.plan([], {}, folder=pair, run_name="second")) == 1
+            told = capsys.readouterr().err
+            assert "FAILED: data/films is in use by run 'other'" in told
+            assert "mask_values is '255' there, here 'auto'. Wait until it ends, or choose" in told
+            assert not copies("second").exists()
+        run(pair, {"mask_values": "255"}, run_name="third")  # the same data: side by side
+        run(pair, {"dataset": "own"}, run_name="fourth")
+    run(pair, run_name="fifth")
+    assert printed(copies("fifth") / "04_train.ipynb") == "auto\n"
+
+
+def test_data_that_were_made_otherwise_than_a_file_says_are_refused(pair, tmp_path):
+    run(pair, {"mask_values": "255"}, only=["01_restructure_dataset"])
+    other = params(tmp_path, "mask_values: '1'\ninvert: auto", "other.yaml")
+    (refused,) = plan.plan([str(other)], {}, folder=pair, only=["04_train"])
+    with pytest.raises(execute.NotebookFailed) as caught:
+        execute.run_one(refused)
+    assert "the data set 'films' was made differently: mask_values was '255', here it is '1'; " in (
+        str(caught.value))
+    same = params(tmp_path, "mask_values: '255'", "same.yaml")
+    for files in ([str(same)], []):
+        (good,) = plan.plan(files, {}, folder=pair, only=["04_train"])
+        execute.run_one(good)
+        assert printed(copies(good.name) / "04_train.ipynb") == "255\n"
+
+
+@pytest.mark.skipif(workspace.fcntl is None, reason="needs flock")
+def test_a_run_holds_its_data_to_the_end(pair):
+    """Also if it did not make them: nobody changes them under it."""
+    change = READ + """
+from unet_lib.intake import prepare
+try:
+    prepare.restructure(prepare.find_source("phantom", workspace.data_dir(dataset), phantoms=5),
+                        workspace.data_dir(dataset), asked="phantom (5 pairs)", invert="yes")
+except BlockingIOError as error:
+    print(error)"""
+    run(pair, only=["01_restructure_dataset"])
+    write_notebook(pair / "04_train.ipynb", change, parameters="dataset: str = 'films'  # name")
+    run(pair, only=["04_train"])
+    assert "is in use by run 'quick'" in printed(copies() / "04_train.ipynb")
 
 
 # ------------------------------------------------------------------------------------ kernels

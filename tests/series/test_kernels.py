@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import shutil
+import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,6 +16,7 @@ import pytest
 from made import copies, printed, run, write_notebook
 
 from unet_lib import workspace
+from unet_lib.series import kernels
 
 
 def test_kernel_is_this_python_though_another_is_registered(folder, tmp_path, monkeypatch):
@@ -90,6 +94,28 @@ def test_settings_of_the_user_change_nothing_in_nbval(folder, hostile):
     done = subprocess.run(command, cwd=workspace.PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert re.search(r"\b[56] passed", done.stdout)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sockets in a folder")
+@pytest.mark.parametrize("length", [20, 59, 60, 61, 90, 200])
+@pytest.mark.parametrize("letter", ["x", "\u00fc"])
+def test_sockets_have_short_paths_whatever_the_temporary_folder_is(letter, length, monkeypatch):
+    """A system's limit is about a hundred bytes; up to 60 the user's own choice is kept."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        size = len(letter.encode())
+        place = Path(base) / (letter * ((length - len(base) - 1) // size))
+        place.mkdir(exist_ok=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        folder = kernels._short_folder()
+        try:
+            address = kernels._sockets(folder)["ip"] + "-5"  # five sockets: k-1 to k-5
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(address)
+            assert len(os.fsencode(address)) < 100 and stat.S_IMODE(folder.stat().st_mode) == 0o700
+            own = len(os.fsencode(place)) <= 60
+            assert folder.parent == (place if own else Path("/tmp"))
+        finally:
+            shutil.rmtree(folder)
 
 
 def test_long_temporary_folders_are_left_aside(folder, tmp_path, monkeypatch):

@@ -145,6 +145,26 @@ def test_source_is_looked_for_only_if_a_notebook_reads_it(folder, tmp_path):
     assert plan.plan([str(file)], {}, only=["02_two"], folder=folder)
 
 
+def test_what_a_run_asks_of_the_data(tmp_path):
+    file = params(tmp_path, "dataset: films\nmask_values: '1,2'\nepochs: 3\nval_fraction: 0.2")
+
+    def asked(*only, texts=None, files=(str(file),)):
+        return plan.plan(list(files), texts or {}, only=only)[0].data
+
+    whole = asked(texts={"invert": "auto"})
+    usual = {
+        "source": "phantom", "phantoms": 120, "split_seed": 0, "split": "stratified",
+        "group_by": "", "intensity": "auto", "empty_masks": "exclude", "follow_links": False,
+    }  # fmt: skip
+    given = {"dataset": "films", "mask_values": "1,2", "val_fraction": 0.2}
+    assert whole == usual | given | {"invert": "auto"}
+    assert asked("01_restructure_dataset", "04_train") == usual | given | {"invert": "no"}
+    for name in ("02_explore_images", "04_train", "05_evaluate", "08_how_wide"):
+        assert asked(name) == given
+        assert asked(name, files=()) == {"dataset": "phantom"}
+    assert asked("03_build_unet") == {}
+
+
 def test_old_names_lead_to_the_new_ones(folder):
     new = "augmentation_strength: float = 1.0\nexternal_dataset: str = ''"
     write_notebook(folder / "02_two.ipynb", parameters=new)

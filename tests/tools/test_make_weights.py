@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from unet_lib import architecture
+from unet_lib.commands import usual
 
 
 def test_a_phantom_has_the_models_size():
@@ -44,6 +45,16 @@ def test_one_command_writes_the_model_and_what_guards_it(tmp_path, monkeypatch, 
     assert np.load(tmp_path / "new" / "lungs_logits.npy").shape == unet.input_shape[1:3]
     assert (tmp_path / "new" / "lungs_phantom.png").exists()
     assert "8 phantoms" in capsys.readouterr().out
+    limits = usual.limits_for(tmp_path / "new" / "lungs.keras")
+    assert (limits.parts, limits.chests, limits.doubt) == (2, True, make_weights.DOUBT)
+
+
+def test_the_limits_can_be_written_without_a_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_weights, "PHANTOMS", 3)
+    monkeypatch.setattr(make_weights, "CHECKED", 1)
+    monkeypatch.setattr(make_weights, "train", None)
+    make_weights.main(["--limits", "--out", str(tmp_path / "lungs.keras")])
+    assert [path.name for path in tmp_path.iterdir()] == ["lungs.json"]
 
 
 def test_an_unknown_option_is_refused(capsys):

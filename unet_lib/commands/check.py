@@ -52,7 +52,7 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
             _say("--out DIR also writes this plan, ready to run, and a sheet of outlined images")
     except (OSError, ValueError, RuntimeError) as error:
         if tree:
-            show_findings(manifest.describe_findings(tree))
+            show_findings(manifest.describe_findings(tree), refused=True)
         _say(f"This cannot be trained on: {error}", sys.stderr)
         return 1
     return 0
@@ -71,11 +71,16 @@ def show_audited(audited: Audited) -> None:
     _say(f"foreground: {', '.join(sorted(map(str, audited.meaning.foreground))) or 'none'}")
 
 
-def show_findings(findings: list[dict]) -> None:
-    """Print what was found, from worst to least, each with files, decision and remedy."""
+def show_findings(findings: list[dict], *, refused: bool = False) -> None:
+    """Print what was found, from worst to least, each with files, decision and remedy.
+
+    Args:
+        findings: from a manifest.
+        refused: whether the source is; then its findings are not all that is wrong with it.
+    """
     met = [found for found in findings if found["count"]]
     how = " (a remedy such as 'invert: auto' is tried with -p invert auto)" if met else ""
-    _say(f"findings: {len(met) or 'none'}{how}")
+    _say(f"{'refused, see below; further ' * refused}findings: {len(met) or 'none'}{how}")
     for found in met:
         more = f"; and {found['count'] - 3} more" if found["count"] > 3 else ""
         _say(f"  {found['count']} x {found['fault']}: {found['decision']}")

@@ -174,7 +174,7 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
         )
     wanted = options.companions(job.picture.name).values()
     whole = all(outputs.digest(out / file) == had["beside"].get(file) for file in wanted)
-    row = {**had["row"], "file": job.picture.file}
+    job.spacing, row = had["spacing"], {**had["row"], "file": job.picture.file}
     return row if whole and had["key"] == job.record["key"] else None
 
 
@@ -210,7 +210,7 @@ def finish(
         job.row |= _judge(job, image, probability, mask, together)
         beside = _write_beside(job, image, probability, mask, out, options)
         job.row["seconds"] = f"{job.seconds + time.perf_counter() - start:.3f}"
-        record = {**job.record, "beside": beside, "row": job.row}
+        record = {**job.record, "beside": beside, "row": job.row, "spacing": job.spacing}
         outputs.write(mask_file(out, job.picture), np.uint8(255) * mask, record, known=job.known)
     except (OSError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:

@@ -21,17 +21,15 @@ class Together:
 
     Attributes:
         models: keras.Model each.
+        looks: the models for each size at which they look at a picture.
         digest: names their contents and how they are used.
         limits: what is usual for them.
-        zooms: scales of the picture whose predictions are averaged.
-        keep: how many of the largest parts a mask keeps, holes filled; None: all as they are.
     """
 
     models: list
+    looks: list
     digest: str
     limits: usual.Limits
-    zooms: tuple[float, ...] = (1.0,)
-    keep: int | None = None
 
     @property
     def side(self) -> int:
@@ -59,11 +57,17 @@ def load(asked: str | None) -> Together:
             " task: name them in calls of their own"
         )
     limits = [usual.limits_for(path) for path in paths]
-    use = _use(paths[0]) if len(paths) == 1 else {}
-    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    digest = hashlib.sha256(json.dumps([hashes, use]).encode()).hexdigest()
-    zooms = tuple(use.get("zooms", [1.0]))
-    return Together(models, digest, limits[0], zooms=zooms, keep=use.get("keep"))
+    looks = [
+        prediction.resized(model, size) if size else model
+        for model, limit in zip(models, limits, strict=True)
+        for size in limit.sizes or [None]
+    ]
+    used = [
+        (hashlib.sha256(path.read_bytes()).hexdigest(), limit.sizes, limit.keep)
+        for path, limit in zip(paths, limits, strict=True)
+    ]
+    digest = hashlib.sha256(json.dumps(used).encode()).hexdigest()
+    return Together(models, looks, digest, limits[0])
 
 
 def _room():
@@ -98,12 +102,6 @@ def _run(name: str) -> Path:
     return home / name
 
 
-def _use(path: Path) -> dict:
-    """Return how a model is meant to be used, from the file beside it that says so, if any."""
-    beside = path.with_suffix(".json")
-    return json.loads(beside.read_text("utf-8")).get("use", {}) if beside.exists() else {}
-
-
 def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np.ndarray:
     """Return the probability of the foreground, (H, W) float32 in [0, 1].
 
@@ -116,10 +114,11 @@ def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np
     prediction = _room()
     if tiles and max(image.shape) > 4 * together.side:
         return prediction.predict_tiled(together.models, image)
-    return prediction.predict(together.models, image, zooms=together.zooms)
+    return prediction.predict(together.looks, image)
 
 
 def threshold(together: Together, probability: np.ndarray, level: float) -> np.ndarray:
     """Return the mask that is handed out: (H, W) bool where the probability reaches `level`."""
     mask = probability >= level
-    return mask if together.keep is None else _room().clean_up(mask, parts=together.keep)
+    keep = together.limits.keep
+    return mask if keep is None else _room().clean_up(mask, parts=keep)

@@ -22,7 +22,7 @@ _LARGE = 2**24  # px of a picture that is written before the next one is predict
 
 def run(
     given: list[str], out: Path, *, options: Options, model: str | None = None,
-    true_masks: Path | None = None,
+    true_masks: Path | None = None, mask_values: str = "auto",
 ) -> int:
     """Predict a mask for each picture, and print what came of it.
 
@@ -32,6 +32,7 @@ def run(
         options: how pictures are predicted.
         model: as `models.load` takes it.
         true_masks: folder of true masks to score against, or None.
+        mask_values: what is foreground in these; see `masks.decide`.
 
     Returns:
         0: all was done; 1: a picture failed, or there was none; 2: nothing was begun; 130: Ctrl-C.
@@ -40,7 +41,8 @@ def run(
         intensity.parse(options.intensity)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
         earlier = table.read(out)
-        truths = truth.find([p.path for p in found], true_masks) if true_masks else None
+        paths = [picture.path for picture in found]
+        truths = truth.find(paths, true_masks, mask_values=mask_values) if true_masks else None
         together = models.load(model)
         workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:

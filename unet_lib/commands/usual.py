@@ -31,15 +31,21 @@ class Limits:
         likeness: the lowest correlation with `shape` that a mask may have, in [-1, 1].
         picture: (16, 16) float in [0, 255], the mean picture; None where the pictures have
             nothing in common.
+        sizes: sides in px at which the model looks at each picture; the mean counts. None: its
+            own side alone.
+        keep: of a mask this many of its largest parts are kept, their holes filled; None: all as
+            they are.
     """
 
     area: tuple[float, float] | None = None
     parts: int | None = None
-    doubt: float | None = 0.15
+    doubt: float | None = 0.1
     chests: bool = False
     shape: np.ndarray | None = field(default=None, compare=False, repr=False)
     likeness: float = -1.0
     picture: np.ndarray | None = field(default=None, compare=False, repr=False)
+    sizes: tuple[int, ...] | None = None
+    keep: int | None = None
 
 
 def learn(pairs: Iterable[tuple[np.ndarray, np.ndarray]], **known) -> Limits:
@@ -47,7 +53,7 @@ def learn(pairs: Iterable[tuple[np.ndarray, np.ndarray]], **known) -> Limits:
 
     Args:
         pairs: images (H, W) uint8 and masks (H, W), 0 being background; sizes may differ.
-        **known: fields of `Limits` that pairs do not show: `doubt`, `chests`.
+        **known: fields of `Limits` that pairs do not show: `doubt`, `chests`, `sizes`, `keep`.
 
     Returns:
         Limits: the area's 0.5th percentile less a fifth to its 99.5th and a fifth more; as many
@@ -135,7 +141,9 @@ def _read(path: Path) -> Limits:
         record = json.loads(path.read_text("utf-8"))
         for name in ("shape", "picture"):
             record[name] = record[name] and np.reshape(record[name], (_GRID, _GRID))
-        return Limits(**record | {"area": tuple(record["area"])})
+        for name in ("area", "sizes"):
+            record[name] = record[name] and tuple(record[name])
+        return Limits(**record)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} cannot be read as what is usual for the model beside it ({error!r}); take it"

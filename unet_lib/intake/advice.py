@@ -68,9 +68,17 @@ def refusal(source: Path, what: str, advice: str = "") -> str:
     return told + (advice and advice + "\n") + f"{EXPECTED}\nFound: {describe(source)}"
 
 
-def no_tree(source: Path, files: list[File], *, linked: bool) -> str:
-    """Say why no pair could be made of `files`."""
-    pictures = [f for f in files if layouts.extension(f.path.name) in layouts.PICTURES]
+def no_tree(source: Path, files: list[File], *, linked: bool, troubles: Iterable[str] = ()) -> str:
+    """Say why no pair could be made of `files`.
+
+    Args:
+        source: the folder.
+        files: what lies in it.
+        linked: whether links were not followed.
+        troubles: what is wrong with annotations, a line each.
+    """
+    kinds = layouts.PICTURES - {"json"}
+    pictures = [f for f in files if layouts.extension(f.path.name) in kinds]
     masks = [f for f in pictures if f.meaning.role == "masks"]
     images = [f for f in pictures if f.meaning.role != "masks"]
     advice = [FOLLOW] * linked + _lists_in(source)
@@ -85,6 +93,9 @@ def no_tree(source: Path, files: list[File], *, linked: bool) -> str:
         told = "holds masks, but no folder's name tells of images"
         return refusal(source, told, "\n".join(advice))
     told = "holds no tree of images and masks"
+    if images and (lines := list(troubles)):
+        told += ", but annotations that cannot be used"
+        return refusal(source, told, "\n".join([*advice, *lines[:3]]))
     if images:
         told += f": of {len(images)} pictures neither folders nor names tell which are masks"
         advice.append(PREDICT.replace("IMAGES", f'"{workspace.shown(source)}"'))

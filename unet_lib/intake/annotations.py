@@ -18,7 +18,7 @@ from unet_lib.intake.outlines import Drawing, Planes, points, short
 
 _LABELME = {"version", "flags", "imagePath", "imageData", "imageHeight", "imageWidth"}
 _POLYGONS = ("polygon", "rectangle", "oriented_rectangle", "rotation")
-_UNKNOWN = (
+UNKNOWN = (
     'JSON, but neither LabelMe (which has "shapes" and "imagePath") nor COCO (which has "images",'
     ' "annotations" and "categories"); export the annotations as one of the two'
 )
@@ -99,7 +99,7 @@ def _naming(path: str | Path):
 def _known(path: str | Path) -> str:
     found = _kind(_parse(*_stamp(path)))
     if not found:
-        raise ValueError(_UNKNOWN)
+        raise ValueError(UNKNOWN)
     return found
 
 
@@ -153,7 +153,8 @@ def _word(text, owner: str) -> str:
     """Return a label or another word, fit to be printed."""
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"{owner} must be a word, got {short(text)}; write one")
-    return "".join(c if c.isprintable() else "?" for c in text.strip())
+    word = unicodedata.normalize("NFC", text.strip())
+    return "".join(c if c.isprintable() else "?" for c in word)
 
 
 def _draw_labelme(data: dict, drawing: Drawing, image: str) -> None:

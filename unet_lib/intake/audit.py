@@ -79,6 +79,7 @@ def audit(
     for fault, name, detail in scales.notes:
         tree.note(fault, _path(tree, name), detail)
     _drop_without_meaning(tree, looks, meaning, keep_empty=empty_masks == "keep")
+    _drop_halves(tree, looks, meaning)
     _drop_copies(tree, looks)
     _note_flat(tree, looks, scales)
     if not grouped:
@@ -107,8 +108,25 @@ def _drop_without_meaning(
         kept = keep_empty and fault == "empty mask"
         faint = fault == "empty mask" and any(counts.faint for counts in look.counts.values())
         detail = ": what is not 0 is scattered and faint" if faint else ""
-        tree.note("empty mask, kept" if kept else fault, tree.masks[name][0], detail)
+        file = tree.masks[name][0]
+        of = f" ({name})" if file.suffix.lower() == ".json" else ""  # which may speak of others too
+        tree.note("empty mask, kept" if kept else fault, file, of + detail)
         if not kept:
+            del looks[name]
+
+
+def _drop_halves(tree: Tree, looks: dict[str, Look], meaning: Meaning) -> None:
+    """Leave out pairs in whose annotation one lung lacks, where others name a left and a right."""
+    lungs = {str(key) for key in meaning.foreground if masks.is_lung(key)}
+    sides = {side: {n for n in lungs if side in n.lower()} for side in ("left", "right")}
+    if not all(sides.values()):
+        return
+    for name, look in list(looks.items()):
+        drawn = {label for (_, label), c in look.counts.items() if c.pixels.get(label)}
+        missing = [side for side, labels in sides.items() if not drawn & labels]
+        if len(missing) == 1 and drawn & lungs <= set.union(*sides.values()):
+            file = next(path for path, label in look.counts if label)
+            tree.note("only one lung's mask", file, f" ({name}): no {missing[0]} one")
             del looks[name]
 
 
@@ -165,8 +183,8 @@ def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozense
         return frozenset()
     turned = frozenset(name for name in bright if name in own and invert == "auto")
     for name in bright:
-        fault = "negative, turned round" if name in turned else "may be a negative"
-        tree.note(fault, _path(tree, name), "" if name in own else ": DICOM, as its tags ask for")
+        fault = "may be a negative" if name in own else "DICOM may be a negative"
+        tree.note("negative, turned round" if name in turned else fault, _path(tree, name))
     return turned
 
 

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, BMP and WebP -> pixels, all or nothing.
+"""PNG, JPEG, TIFF, BMP, WebP and GIF -> pixels, all or nothing.
 
 OpenCV reads PNG and colours of 16 bits, which Pillow reduces to 8; Pillow reads the rest, because
 it notices where a file was cut off.
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
-
-from unet_lib.intake.raster import (
-    Raster,
-    Refused,
-    as_16_bit,
-    check_size,
-    damaged,
-    without_colour,
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
 )
+
+from unet_lib.intake.raster import Raster, Refused, as_16_bit, check_size, damaged, without_colour
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, PLANES = 274, 277, 284
@@ -185,7 +185,7 @@ def _check_tail(scans: bytes, pixels: np.ndarray) -> None:
         raise damaged("JPEG", "truncated")
 
 
-# --- TIFF, BMP, WebP ------------------------------------------------------------------------
+# --- TIFF, BMP, WebP, GIF -------------------------------------------------------------------
 
 
 def read_tiff(data: bytes) -> Raster:
@@ -260,3 +260,13 @@ def read_webp(data: bytes) -> Raster:
     _only_one("WebP", picture.n_frames, "animated pictures")
     pixels, alpha = _with_pillow("WebP", picture)
     return _finish("WebP", pixels, alpha, orientation=_orientation(picture.getexif))
+
+
+def read_gif(data: bytes) -> Raster:
+    """Decode a GIF of one picture."""
+    if not data.rstrip(b"\0").endswith(b";"):  # Pillow fills up what lacks
+        raise damaged("GIF", "truncated")
+    picture = GifImagePlugin.GifImageFile(io.BytesIO(data))
+    check_size("GIF", *picture.size)
+    _only_one("GIF", picture.n_frames, "animated pictures")
+    return _finish("GIF", *_with_pillow("GIF", picture))

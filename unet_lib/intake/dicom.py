@@ -180,6 +180,11 @@ def _check_length(dataset, syntax) -> None:
             f"truncated DICOM file: {len(dataset.PixelData)} bytes of pixels, expected {expected}; "
             "copy it again from its origin"
         )
+    if (times := len(dataset.PixelData) // expected) > 1:
+        raise Refused(
+            f"DICOM file of {times} times the pixels that its tags tell of, as if it had {times}"
+            " frames; save the one that is meant as a file"
+        )
 
 
 def _check_end(dataset, syntax) -> None:

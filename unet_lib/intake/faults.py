@@ -36,11 +36,14 @@ FAULTS: dict[str, Fault] = {
     # what may be wrong and is used all the same
     "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
     "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
+    "DICOM may be a negative": Fault(
+        "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
     "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),
     "near copies that share a prefix": Fault(
-        "kept", r"films of one patient? group_by: '^(\d+)_' keeps a prefix on one side"),
+        "kept", "films of one patient? group_by: '^(.+)[_-]' keeps them on one side"),
     "id without group": Fault("a group of its own", "widen group_by if it belongs to one"),
-    "few grey levels": Fault("kept", "intensity: 'low,high' fixes the range of 16-bit images"),
+    "few grey levels": Fault(
+        "kept", "export them with more; of 16-bit images intensity: 'low,high' fixes the range"),
     "16-bit picture unlike the rest": Fault("scaled by itself", "intensity: 'low,high' fixes it"),
     "16-bit picture outside the range": Fault("black or white", "change intensity, or use 'auto'"),
     "unusable window": Fault("the data's own range is taken", _LOOK),

@@ -18,6 +18,7 @@ _READERS = {
     "TIFF": decoders.read_tiff,
     "BMP": decoders.read_bmp,
     "WebP": decoders.read_webp,
+    "GIF": decoders.read_gif,
     "DICOM": dicom.read_picture,
 }
 
@@ -36,7 +37,7 @@ def read_picture(path: Path) -> Raster:
 
 
 def decode(data: bytes) -> Raster:
-    """Decode a picture: PNG, JPEG, TIFF, BMP, WebP or DICOM.
+    """Decode a picture: PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.
 
     Of a DICOM the grey values are those that its tags ask for. Notes say where a picture has
     colours or transparent pixels; `to_grey` removes both.

@@ -16,8 +16,9 @@ class Depth:
     """Which of its 65536 values a 16-bit picture uses.
 
     Attributes:
-        low, high: where all but the darkest and the brightest half per cent lie; what lies far
-            apart from the rest (a burnt-in marker, padding) does not count up to two per cent.
+        low, high: where all but the darkest and the brightest half per cent lie. What lies far
+            apart from the rest (a burnt-in marker, padding) does not count: one value whatever its
+            share, several up to two per cent.
         minimum, maximum: the smallest and the largest value.
     """
 
@@ -53,13 +54,25 @@ def measure(grey: np.ndarray) -> Depth | None:
         return None
     counts = np.bincount(grey.ravel())
     used = np.flatnonzero(counts)
-    places = np.searchsorted(np.cumsum(counts), np.multiply([0.005, 0.02, 0.98, 0.995], grey.size))
+    counts[_far(used)] = 0
+    total = np.cumsum(counts)
+    places = np.searchsorted(total, np.multiply([0.005, 0.02, 0.98, 0.995], total[-1]))
     low, inner_low, inner_high, high = places.tolist()
     if high - low > 4 * (inner_high - low):
         high = inner_high
     if high - low > 4 * (high - inner_low):
         low = inner_low
     return Depth(low, high, int(used[0]), int(used[-1]))
+
+
+def _far(used: np.ndarray) -> list[int]:
+    """Return the ends of sorted values that lie farther from the others than these spread."""
+    far = []
+    for ends in (used[::-1], used):
+        rest = ends[1:]
+        if len(rest) > 2 and abs(int(ends[0]) - int(rest[0])) > np.ptp(rest):
+            far.append(int(ends[0]))
+    return far
 
 
 def parse(text: str) -> tuple[int, int] | None:

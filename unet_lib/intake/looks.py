@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from unet_lib import workspace
 from unet_lib.intake import intensity, reading
 from unet_lib.intake.formats import Raster
 from unet_lib.intake.intensity import Depth
@@ -90,8 +91,10 @@ def _look(tree: Tree, name: str) -> Look:
             inside |= _look_at_mask(look, path, image)
         look.contrast = _contrast(grey, inside)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        look.notes.append(("unreadable file", path, f": {why}"))
+        why = str(getattr(error, "strerror", None) or error)
+        why = why.removeprefix(f"{workspace.shown(path)}: ")
+        of = f" ({image.name})" if path.suffix.lower() == ".json" else ""
+        look.notes.append(("unreadable file", path, f"{of}: {why}"))
         look.usable = False
     look.usable &= testing or bool(look.counts)
     return look

@@ -5,7 +5,9 @@ that both are needed, or that somebody has to say so. What is not plain is refus
 values and the very line that settles it.
 """
 
+import json
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ _STRAY = 0.001  # share of the foreground below which a value in few files is a 
 _FEW = 0.05  # share of the files that are few
 _ALONG = 0.5  # share of a picture's edge that no foreground covers
 _ONES = (1, 255, 65535)  # what "foreground" is called when there is one
+_LUNG = re.compile(r"(left|right|both|of|the|upper|middle|lower|lungs?|lobes?|fields?|zones?|l|r)+")
 _REACH = 16  # levels by which JPEG changes one value from file to file
 
 
@@ -88,18 +91,23 @@ def parse(mask_values: str, known: list[Key]) -> list[Key]:
 
     Args:
         mask_values: see `decide`.
-        known: the values of the set; a range names those of them that lie in it.
+        known: the values of the set; a range names those of them that lie in it. The name of a
+            label is taken as it stands, whatever it is: "1", "1-2", "lung=left", "Lung, left".
 
     Raises:
         ValueError: an entry is empty.
     """
     found: list[Key] = []
-    for entry in mask_values.split(","):
-        text = entry.rpartition("=")[2].strip().strip("'\"")
+    names = {str(key) for key in known}
+    for entry in _entries(unicodedata.normalize("NFC", mask_values), names):
+        text = entry if entry in names else entry.rpartition("=")[2].strip()
+        text = text if text in names else text.strip("'\"")
         ends = re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)
         if not text:
             raise ValueError(f"mask_values {mask_values!r} has an empty entry; write as in '1,2'")
-        if ends:
+        if text in names:
+            found += [key for key in known if str(key) == text]
+        elif ends:
             low, high = int(ends[1]), int(ends[2])
             found += [k for k in known if isinstance(k, int) and low <= k <= high]
         elif text.isdecimal():
@@ -107,6 +115,19 @@ def parse(mask_values: str, known: list[Key]) -> list[Key]:
         else:
             found.append(text.lower() if text.startswith("#") else text)
     return found
+
+
+def _entries(text: str, names: set[str]) -> list[str]:
+    """Cut at the commas, but for those in the name of a label."""
+    awkward = sorted((re.escape(name) for name in names if "," in name), key=len, reverse=True)
+    whole = f"(?:{'|'.join([*awkward, '[^,]'])})+"
+    return [entry.strip() for entry in (re.findall(whole, text) if awkward else text.split(","))]
+
+
+def is_lung(name: Key) -> bool:
+    """Tell whether a label's name says lung and nothing else: not "lung nodule", not "no lung"."""
+    letters = re.sub(r"[\W\d_]+", "", str(name).lower())
+    return "lung" in letters and bool(_LUNG.fullmatch(letters))
 
 
 def apply(values: Values, meaning: Meaning) -> np.ndarray:
@@ -165,7 +186,7 @@ def _join(counts: dict[str, Counts]) -> dict[Key, Key]:
         soft |= {k for k in count.pixels if count.soft and isinstance(k, int) and k > _REACH}
     same: dict[Key, Key] = {}
     for key, _ in pixels.most_common():
-        if key in soft or str(key).startswith("#"):
+        if key in soft or re.fullmatch("#[0-9a-f]{6}", str(key)):  # "#1" is a label's name
             near = [head for head in pixels if same.get(head) == head and _alike(key, head)]
             same[key] = near[0] if near else key
         elif isinstance(key, int) and key > _REACH:
@@ -192,9 +213,7 @@ def _decide_alone(counts: dict[str, Counts], same: dict[Key, Key], rows: tuple[R
         raise ValueError(_refusal(why, rows))
     if bare := [f for f, c in used.items() if 0 not in _held(c, same)]:
         raise ValueError(_refusal(f"{_some(bare)} hold no 0, which would be background", rows))
-    names = {k for k in found if isinstance(k, str) and not k.startswith("#")}
-    lungs = bool(names) and names == found and all("lung" in name.lower() for name in names)
-    one = len(found) <= 1 or lungs
+    one = len(found) <= 1 or all(map(is_lung, found))
     if not one and not (found <= set(_ONES) and all(len(held) <= 1 for held in labels.values())):
         raise ValueError(_refusal(f"they hold {len(found)} values besides 0", rows))
     if odd := _along_border(used, same, found):
@@ -224,7 +243,8 @@ def _along_border(counts: dict[str, Counts], same: dict, foreground: frozenset) 
     odd = []
     for file, count in counts.items():
         inside = {k: n for k, n in count.border.items() if same.get(k, k) in foreground}
-        if sum(inside.values()) > _ALONG * sum(count.border.values()):
+        along = sum(inside.values()) > _ALONG * sum(count.border.values())
+        if along or (0 in foreground and count.framed):
             odd.append(file)
     return odd
 
@@ -252,14 +272,16 @@ def _describe(file: str, count: Counts, same: dict, strays: frozenset) -> list[t
 
 
 def _refuse_inverted(odd: list[str], used: dict[str, Counts], rows: tuple[Row, ...]) -> str:
-    if len(odd) == len(used):
+    framed = any(used[file].framed for file in odd)
+    if len(odd) == len(used) and not framed:
         why = "their foreground lies along the border, as if they were inverted"
         return _refusal(why, rows)
     listed = "\n".join(f"    {file}" for file in odd[:20]) + ("\n    ..." if len(odd) > 20 else "")
+    reason = "it, for a frame of 0 lies around them" if framed else "both kinds at once"
     return _refusal(
         f"in {len(odd)} of {len(used)} files the foreground lies along the border, as if these were"
-        f" inverted:\n{listed}\nNo mask_values settles both kinds at once. Turn these files round,"
-        " or leave them out by a CSV list; only if they are right as they are", rows, mixed=True)
+        f" inverted:\n{listed}\nNo mask_values settles {reason}. Turn these files round, or leave"
+        " them out by a CSV list; only if they are right as they are", rows, mixed=True)
 
 
 def _some(files: list[str]) -> str:
@@ -267,20 +289,21 @@ def _some(files: list[str]) -> str:
 
 
 def _suggest(rows: tuple[Row, ...]) -> str:
-    """Return the values that are likely foreground: neither along the border nor a void 255."""
+    """Return what is likely foreground: lungs by name, no void 255, nothing along the border."""
     kept = [row.value for row in rows if row.border <= _ALONG and row.value not in (0, TRANSPARENT)]
     small = [k for k in kept if k != 255 and isinstance(k, int) and k < 64]
-    kept = small or kept or [0]
+    kept = [k for k in kept if is_lung(k)] or small or kept or [0]
     if len(kept) > 8 and all(isinstance(k, int) for k in kept):
         return f"{min(kept)}-{max(kept)}"
     return ",".join(str(k) for k in sorted(kept, key=lambda k: (isinstance(k, str), k)))
 
 
 def _refusal(why: str, rows: tuple[Row, ...], asked: str = "", *, mixed: bool = False) -> str:
-    line = "255" if mixed else _suggest(rows)
+    drawn = ",".join(str(row.value) for row in rows if row.value != 0)
+    line = json.dumps(drawn if mixed else _suggest(rows), ensure_ascii=False)
     got = f" (mask_values was {asked!r})" if asked else ""
     say = "write" if mixed else "Say which values are foreground, all of them, for example"
     return (
         f"what the values of these masks mean is not plain: {why}{got}.\n{show_table(rows)}\n"
-        f'{say}\n    mask_values: "{line}"\nin the parameter file, or -p mask_values "{line}"'
+        f"{say}\n    mask_values: {line}\nin the parameter file, or -p mask_values {line}"
     )

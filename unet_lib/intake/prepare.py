@@ -108,7 +108,8 @@ def restructure(
         FileNotFoundError: `source` does not exist.
         ValueError: bad options, masks whose meaning is not plain, or no usable pair; nothing has
             been written.
-        OSError: `target` cannot be written; what it held before is still there.
+        OSError: `target` cannot be written, or (BlockingIOError) a run uses it that asked for
+            another data set; what it held before is still there.
     """
     wish = Options(**options)
     source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
@@ -123,7 +124,9 @@ def restructure(
         return manifest | {"written": False}
     audited = audit_tree(tree, wish, progress)
     fresh = describe(tree, audited, wish, source=source) | wanted
-    with workspace.replacing_folder(target) as partial:
+    record = _wanted(wanted["source"], wish)
+    with (workspace.using(target, record, who="notebook 01"),
+          workspace.replacing_folder(target) as partial):
         if not (manifest := _unchanged(target, wanted)):  # not made by another run meanwhile
             writing.build(tree, audited, {"format": 1, "dataset": target.name} | fresh, partial)
     return (manifest or datasets.load_manifest(target)) | {"written": not manifest}
@@ -131,8 +134,7 @@ def restructure(
 
 def _wanted(source: str, options: Options) -> dict:
     """Return what the manifest of such a data set says about how it was made."""
-    named = {("split_rule" if k == "split" else k): v for k, v in asdict(options).items()}
-    return {"source": source, **named}
+    return {"source": source, **datasets.record(asdict(options))}
 
 
 def _check_apart(source: Path, target: Path) -> None:

@@ -32,7 +32,7 @@ class Raster:
         pixels: (H, W) grey or (H, W, 3) red, green, blue; uint8 or uint16; upright. Never three
             equal channels: those are grey.
         alpha: (H, W) of the same depth, 0 is transparent; None where everything is opaque.
-        kind: "PNG", "JPEG", "TIFF", "BMP", "WebP" or "DICOM".
+        kind: "PNG", "JPEG", "TIFF", "BMP", "WebP", "GIF" or "DICOM".
         notes: fault (a key of `tree.FAULTS`) -> detail to print behind the file's name.
         settled: the grey values are final, for a DICOM's tags give them: neither scaled by the
             set nor turned round.

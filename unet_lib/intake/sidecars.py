@@ -4,13 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from unet_lib.intake import layouts, pairs
+from unet_lib import workspace
+from unet_lib.intake import annotations, layouts, pairs
 from unet_lib.intake.layouts import File
-
-try:
-    from unet_lib.intake import annotations
-except ImportError:
-    annotations = None
 
 
 @dataclass
@@ -35,13 +31,14 @@ def find(files: Iterable[File]) -> Sidecars:
     """
     found = Sidecars(list(files))
     for file in list(found.files):
-        if annotations is None or file.entry.refused or layouts.extension(file.path.name) != "json":
+        if file.entry.refused or layouts.extension(file.path.name) != "json":
             continue
         try:
             kind = annotations.kind(file.path)
             names = annotations.images_of(file.path) if kind else []
         except (OSError, ValueError) as error:
-            found.faults.append(("unreadable file", file, f": {error}"))
+            why = str(error).removeprefix(f"{workspace.shown(file.path)}: ")
+            found.faults.append(("unreadable file", file, f": {why}"))
             continue
         if kind == "labelme":
             found.annotated[file] = names
@@ -50,11 +47,23 @@ def find(files: Iterable[File]) -> Sidecars:
     return found
 
 
+def troubles(found: Sidecars) -> list[str]:
+    """Say of each annotation file that is of no use why, the known kinds first."""
+    known = {*found.annotated, *found.listed.values(), *(file for _, file, _ in found.faults)}
+    gone = {"mask without image": ", which is not there"}
+    told = [f"{file.path.name}{text}{gone.get(fault, '')}" for fault, file, text in found.faults]
+    strange = (f.path.name for f in found.files if f not in known)
+    return told + [
+        f"{n}: {annotations.UNKNOWN}" for n in strange if layouts.extension(n) == "json"
+    ]
+
+
 def _list(found: Sidecars, coco: File, names: list[str]) -> None:
     """Record the images of one COCO file, and take them into its home."""
     by_name, rehomed = {}, {}
     for file in found.files:
-        if _covers(coco, file) and layouts.may_be_picture(file.path.name) and file is not coco:
+        picture = layouts.may_be_picture(file.path.name) and file.meaning.role != "masks"
+        if picture and file is not coco and _covers(coco, file):
             by_name.setdefault(pairs.fold(file.path.name), []).append(file)
     for name in names:
         image = _one(by_name.get(pairs.fold(_base(name)), []), name, coco)

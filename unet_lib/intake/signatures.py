@@ -1,20 +1,21 @@
 """What a file is, by its first bytes; its name is never asked."""
 
+import math
 import re
 import zlib
 
 from unet_lib.intake.raster import NoPicture, Refused
 
-READ = "PNG, JPEG, TIFF, BMP, WebP and DICOM"
+READ = "PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM"
 
 _KINDS = [
     (b"\x89PNG", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
     (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
 ]  # fmt: skip
 
 _PICTURES = [
-    (b"GIF8", "GIF picture"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000 picture"), (b"\xff\x4f\xff\x51", "JPEG 2000 picture"),
     (b"\xff\x0a", "JPEG XL picture"), (b"\0\0\0\x0cJXL ", "JPEG XL picture"),
     (b"8BPS", "Photoshop picture"), (b"\0\0\1\0", "Windows icon"), (b"icns", "macOS icon"),
@@ -38,7 +39,7 @@ _DICOM_GROUPS = {b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08"}  # little and big e
 
 
 def recognise(data: bytes) -> str:
-    """Return "DICOM", "PNG", "JPEG", "TIFF", "BMP" or "WebP".
+    """Return "DICOM", "PNG", "JPEG", "TIFF", "BMP", "WebP" or "GIF".
 
     `DICM` at byte 128 comes before all others: the 128 bytes in front of it are free, and some
     programs fill them with the header of a TIFF.
@@ -63,6 +64,7 @@ def recognise(data: bytes) -> str:
         return "DICOM"
     if not data.strip(b"\0"):
         raise Refused(f"damaged file: {len(data)} bytes, all zero; copy it again from its origin")
+    _refuse_raw(data)
     raise NoPicture(f"no picture: {_describe(data)}")
 
 
@@ -78,6 +80,17 @@ def _refuse_by_name(data: bytes) -> None:
     if name:
         what = "the pictures in it" if name.endswith(("volume", "array")) else "it"
         raise Refused(f"{name}: not read ({READ} are); save {what} as PNG")
+
+
+def _refuse_raw(data: bytes) -> None:
+    """Raise Refused for what may be a square of 16-bit pixels, such as a film of the JSRT set."""
+    side = math.isqrt(len(data) // 2)
+    if 2 * side**2 == len(data) and side >= 64 and _describe(data).startswith("none of"):
+        raise Refused(
+            f"bare pixels without a header, {side} x {side} of 16 bits by the size of the file; not"
+            f" read, for it does not say so. As JSRT's .IMG (negatives of 12 bits) save it by"
+            f" cv2.imwrite('x.png', 4095 - np.fromfile('x.IMG', '>u2').reshape({side}, {side}))"
+        )
 
 
 def _is_nifti(data: bytes) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-_NUMBERED = re.compile(r"(.+)[_-]\d+")
+_LAST_PART = re.compile(r"(.+)[_-][^_-]+")
 
 
 def split_ids(
@@ -96,7 +96,7 @@ def group_of(ids: Iterable[str], pattern: str) -> tuple[dict[str, str], list[str
 
 
 def shared_prefixes(ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return ids that may show one patient: those alike but for a last `_` or `-` and a number.
+    """Return ids that may show one patient: those alike but for what follows the last `_` or `-`.
 
     Returns:
         {prefix: at least two sorted ids}; a prefix that all ids share tells nothing and is left
@@ -104,7 +104,7 @@ def shared_prefixes(ids: Iterable[str]) -> dict[str, list[str]]:
     """
     ids, found = sorted(ids), {}
     for name in ids:
-        if match := _NUMBERED.fullmatch(name):
+        if match := _LAST_PART.fullmatch(name):
             found.setdefault(match[1], []).append(name)
     return {prefix: names for prefix, names in found.items() if 1 < len(names) < len(ids)}
 

@@ -113,7 +113,8 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     _fill(tree, list(chosen.values()))
     if not tree.images:
         linked = bool(tree.notes[walk.LINK])
-        raise ValueError(advice.no_tree(source, found.files, linked=linked))
+        troubles = sidecars.troubles(found)
+        raise ValueError(advice.no_tree(source, found.files, linked=linked, troubles=troubles))
     ways = {entry.path: entry.folders for entry in listing.entries}
     tree.layout = choice.layout([ways[p] for p in tree.images.values()], list(chosen))
     if len(chosen) > 1 and tree.layout == "classes":

@@ -23,6 +23,7 @@ _WIDE = 128  # levels between two labels, at least, between which a border can b
 _NEAR = 16  # levels by which JPEG changes a label
 _MANY = 8  # values without a solid area, at least, that tell of JPEG or resizing
 _FAINT = 15
+_FRAME = 8  # a frame takes less than this part of a side, at each edge
 _COLOURS = 64  # distinct colours above which JPEG or resizing made some: taken in steps of 64
 _STEP = 64
 
@@ -69,11 +70,13 @@ class Counts:
     Attributes:
         shape: height and width in px.
         pixels: label to number of pixels.
-        border: label to number of pixels on the edge of the picture.
+        border: label to number of pixels on the edge of the picture; a narrow frame of 0, such as
+            padding leaves, is cut off before.
         soft: number of pixels that hold no label themselves.
         broad: whether more of these lie together than a soft border explains.
         faint: whether all that is not 0 is scattered and at most 15: noise, not a drawing.
         form: see `Values`.
+        framed: whether there was such a frame.
     """
 
     shape: tuple[int, int]
@@ -83,6 +86,7 @@ class Counts:
     broad: bool
     faint: bool
     form: str
+    framed: bool = False
 
 
 def read_values(raster: Raster) -> Values:
@@ -176,7 +180,7 @@ def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool]:
 def count(values: Values) -> Counts:
     """Count a mask's labels; see `Counts`."""
     places, labels, own = values.labels
-    codes = values.codes
+    codes = _within_frame(values)
     edge = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])[None]
     numbers, borders = (
         np.bincount(places, weights=found, minlength=len(labels)).astype(int).tolist()
@@ -184,14 +188,28 @@ def count(values: Values) -> Counts:
     )
     soft = int(values.pixels[~own].sum())
     return Counts(
-        shape=codes.shape,
+        shape=values.codes.shape,
         pixels=dict(zip(labels, numbers, strict=True)),
         border=dict(zip(labels, borders, strict=True)),
         soft=soft,
         broad=bool(soft) and _is_broad(values, places, own),
         faint=_is_faint(values),
         form=values.form,
+        framed=codes.size < values.codes.size,
     )
+
+
+def _within_frame(values: Values) -> np.ndarray:
+    """Return the codes without the lines at each edge that hold 0 alone, if these are few."""
+    codes = values.codes
+    if 0 not in values.keys:
+        return codes
+    drawn = codes != values.keys.index(0)
+    for _ in range(4):  # a quarter turn each time, until all sides were at the top
+        few = drawn.any(1)[: len(drawn) // _FRAME]
+        first = few.argmax() if few.size else 0  # 0 as well where none of them is drawn in
+        codes, drawn = np.rot90(codes[first:]), np.rot90(drawn[first:])
+    return codes
 
 
 def _index(pixels: np.ndarray) -> Values:

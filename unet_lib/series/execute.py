@@ -109,7 +109,8 @@ def run_one(run: Run) -> None:
     report.html is absent or that of the earlier request, which gives the time of each notebook.
 
     Raises:
-        BlockingIOError: another process executes this run; nothing was touched.
+        BlockingIOError: another process executes this run, or uses its data set and asked for
+            another one of that name; nothing was touched.
         NotebookFailed: a notebook stopped; none was begun after that.
     """
     start = time.time()
@@ -120,12 +121,50 @@ def run_one(run: Run) -> None:
         for partial in folder.glob(".partial-*.ipynb"):  # of a runner that was killed
             partial.unlink()
         print(f"Run {run.name!r} in {home}", flush=True)
-        execute_all(run.parameters, folder)
+        with _own_data(run):
+            execute_all(run.parameters, folder)
         copies = [p for p in sorted(folder.glob("*.ipynb")) if re.fullmatch(NAME, p.stem)]
         write_report(copies, home / "report.html", needs=NEEDS)
     finally:
         workspace.release(home, purpose="runner")
     show_results(run.name, copies, newer_than=start)
+
+
+@contextlib.contextmanager
+def _own_data(run: Run) -> Iterator[None]:
+    """See to it that the data set which a run reads stays the one that it asks for.
+
+    Runs that ask for the same use it side by side; one that asks for another is refused, because
+    it would change the data under the others.
+
+    Raises:
+        BlockingIOError: another run uses it and asked for something else.
+        NotebookFailed: it is not made by this run, and was made otherwise than is given.
+    """
+    from unet_lib import datasets
+
+    with contextlib.ExitStack() as stack:
+        if run.data:
+            folder, record = workspace.data_dir(run.data["dataset"]), datasets.record(run.data)
+            if not record.keys() >= set(datasets.RECORDED):  # it has to be there already
+                record = _made_as(folder, record)
+            if record:
+                stack.enter_context(workspace.using(folder, record, who=f"run {run.name!r}"))
+        yield
+
+
+def _made_as(folder: Path, asked: dict) -> dict:
+    """Return how a data set was made, if that is what was asked; nothing if there is none."""
+    from unet_lib import datasets
+
+    try:
+        manifest = datasets.load_manifest(folder)
+        datasets.require_record(manifest, asked)
+    except FileNotFoundError:
+        return {}  # the notebook that needs it says what makes it
+    except ValueError as error:
+        raise NotebookFailed(str(error)) from None
+    return {name: manifest.get(name) for name in datasets.RECORDED}
 
 
 def execute_all(parameters: dict[Path, dict[str, object]], folder: Path) -> None:

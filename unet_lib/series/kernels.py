@@ -74,9 +74,9 @@ def kernel_environment(folder: Path) -> dict[str, str]:
 
 
 def _short_folder() -> Path:
-    """Make a folder that only this user can read; paths of sockets must be short."""
-    place = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="unet-", dir="/tmp" if len(place) > 60 else None))
+    """Make a folder that only this user can read; paths of sockets must be short, in bytes."""
+    long = len(os.fsencode(tempfile.gettempdir())) > 60
+    return Path(tempfile.mkdtemp(prefix="unet-", dir="/tmp" if long else None))
 
 
 def _sockets(folder: Path) -> dict[str, str]:

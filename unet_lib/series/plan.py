@@ -4,7 +4,7 @@ import ast
 import contextlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unet_lib import parameters, workspace
@@ -25,6 +25,9 @@ NEEDS = {
 }
 """Whose files a notebook reads; one that is not named here may need all before it."""
 
+MAKER = "01_restructure_dataset"
+"""The notebook that makes the data; the others read them."""
+
 _TYPES = {"str": str, "bool": bool, "int": int, "float": float}
 
 
@@ -34,10 +37,18 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One pass over the notebooks: `parameters` holds for each notebook what it is given."""
+    """One pass over the notebooks.
+
+    Attributes:
+        name: of the folder under runs/.
+        parameters: for each notebook what it is given.
+        data: parameters of notebook 01, whose data set this run reads: all if it is to be made,
+            else its name and what else was given; nothing if none is read.
+    """
 
     name: str
     parameters: dict[Path, dict[str, object]]
+    data: dict[str, object] = field(default_factory=dict)
 
 
 def plan(
@@ -80,9 +91,21 @@ def _plan_one(chosen: list[Path], kinds: dict, file: str | None, texts: dict, na
     name = name or given.get("run_name") or (Path(file).stem if file else "quick")
     given["run_name"] = str(name)
     run = Run(given["run_name"], {
-        n: {k: v for k, v in given.items() if k in kinds[n]} for n in chosen})
+        n: {k: v for k, v in given.items() if k in kinds[n]} for n in chosen},
+        _plan_data(chosen, kinds, given))
     _check_values(run, given)
     return run
+
+
+def _plan_data(chosen: list[Path], kinds: dict, given: dict[str, object]) -> dict[str, object]:
+    """Return what a run asks of the data that it reads; nothing if it reads none."""
+    maker = next((n for n in kinds if n.stem == MAKER), None)
+    readers = [n for n in chosen if n.stem == MAKER or MAKER in _all_needs(n.stem)]
+    if not maker or not readers:
+        return {}
+    asked = {k: v for k, v in given.items() if k in kinds[maker]}
+    usual = _defaults(maker)
+    return (usual if maker in chosen else {"dataset": usual["dataset"]}) | asked
 
 
 def _check_values(run: Run, given: dict[str, object]) -> None:
@@ -136,7 +159,7 @@ def predecessors(names: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _all_needs(name: str) -> set[str]:
-    direct = NEEDS[name]
+    direct = NEEDS.get(name, ())
     return {*direct, *(far for near in direct for far in _all_needs(near))}
 
 
