@@ -1,0 +1,54 @@
+"""docs/numbers.md: no number that was not measured, and sizes that follow from its own numbers."""
+
+import re
+
+import pytest
+
+from unet_lib import experiments, workspace
+
+PAGE = (workspace.PROJECT / "docs" / "numbers.md").read_text("utf-8")
+SOURCES = ["docs/results.md", "docs/speed.md", "unet_lib/weights/README.md"]
+MEASURED = {  # for this page, by the commands in its table
+    "Nothing changed": {"0.93766"},
+    "Rounding and processor": {"0.938", "0.939", "0.931", "0.603", "0.417"},
+    "Threshold": {"0.938", "0.966", "0.15"},
+}
+QUOTED = {  # section -> variant and column of notebook 07's table
+    "Seed": [("+ augmentation", "dice"), ("the original's recipe", "dice")],
+    "Labels": [("+ augmentation", "dice"), ("50% mispaired", "dice"), ("100% mispaired", "dice")],
+    "Another hospital": [(variant, column) for variant in ("+ augmentation", "+ Dice in the loss")
+                         for column in ("dice", "exposure", "framing")],
+}
+
+
+def decimals(text: str) -> list[str]:
+    return re.findall(r"(?<![\d.])0\.\d{2,}(?!\d|\.\d)", text)
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def titles() -> list[str]:
+    return re.findall(r"^## (.+)", PAGE, re.M)
+
+
+def in_the_table_of_07(title: str) -> set[str]:
+    """Return mean, lowest and highest seed of what a section quotes of notebook 07's table."""
+    rows = experiments.read_table(workspace.PROJECT / "notebooks" / "07_close_the_gap.csv")
+    found = [experiments.column(rows, *quote) for quote in QUOTED.get(title, ())]
+    return {f"{v:.3f}" for c in found for v in (c.mean(), c.min(), c.max())}
+
+
+@pytest.mark.parametrize("title", titles())
+def test_each_number_stands_in_a_source(title):
+    sources = [(workspace.PROJECT / name).read_text("utf-8") for name in SOURCES]
+    known = {number for text in sources for number in decimals(text)}
+    known |= in_the_table_of_07(title) | MEASURED.get(title, set())
+    assert set(decimals(section(title))) - known == set()
+
+
+def test_each_reason_of_the_table_has_its_section():
+    links = re.findall(r"^\| \[(.+?)\]\(#", PAGE, re.M)
+    names = [title.casefold().replace(" and ", ", ") for title in titles()]
+    assert links == names[:-1] and len(links) == 8
