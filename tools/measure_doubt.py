@@ -22,23 +22,22 @@ import foreign
 import numpy as np
 from scipy import stats
 
-from unet_lib import metrics, phantom, prediction
-from unet_lib.commands import doubt
+from unet_lib import metrics, phantom
+from unet_lib.commands import doubt, models
 from unet_lib.intake import reading, splits, tree
 from unet_lib.phantom import anatomy
 
-PROJECT = Path(__file__).resolve().parents[1]
-MODEL = PROJECT / "unet_lib" / "weights" / "lungs.keras"
 DATA_SEED, PHANTOMS, DRAWN = 500, 300, 40  # the phantoms' seeds are (DATA_SEED, k)
 GOOD, BAD = 0.93, 0.85  # Dice of masks that need no look, and of those that do
 
 
-def judge_all(unet, images: list) -> list[tuple]:
+def judge_all(together: models.Together, images: list) -> list[tuple]:
     """Return the cleaned mask (H, W) bool and the judgement of each image (H, W) uint8."""
-    limits, found = doubt.limits_for(MODEL), []
-    for image, chance in zip(images, prediction.predict_all(unet, images), strict=True):
-        mask = prediction.clean_up(chance >= 0.5)
-        found.append((mask, doubt.judge(image, chance, mask, limits=limits)))
+    found = []
+    for image in images:
+        chance = models.predict(together, image)
+        mask = models.threshold(together, chance, 0.5)
+        found.append((mask, doubt.judge(image, chance, mask, limits=together.limits)))
     return found
 
 
@@ -111,24 +110,24 @@ def main(arguments: list[str] | None = None) -> None:
     """Judge phantoms, foreign pictures and, if named, X-rays."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--xrays", type=Path)
-    xrays, unet = parser.parse_args(arguments).xrays, prediction.load(MODEL)
+    xrays, together = parser.parse_args(arguments).xrays, models.load(None)
     chests = {}
     for variety in phantom.VARIETIES:
         images, truths, hearts = zip(*(draw(k, variety) for k in range(PHANTOMS)), strict=True)
-        judged = judge_all(unet, images)
+        judged = judge_all(together, images)
         report(f"phantoms, {variety}", judged, truths)
         report_ratio(judged, truths, hearts)
         chests[f"phantoms, {variety}"] = images[:100]
     if xrays:
         images, truths = zip(*pairs_of(xrays), strict=True)
-        report("validation pairs", judge_all(unet, images), truths)
+        report("validation pairs", judge_all(together, images), truths)
         chests["validation pairs"] = images
     for name, drawing in foreign.DRAWN.items():
         drawn = [drawing(np.random.default_rng([DATA_SEED, k])) for k in range(DRAWN)]
-        report(name, judge_all(unet, drawn))
+        report(name, judge_all(together, drawn))
     for source, images in chests.items():
         for name, change in foreign.CHANGED.items():
-            report(f"{source}, {name}", judge_all(unet, [change(image) for image in images]))
+            report(f"{source}, {name}", judge_all(together, [change(image) for image in images]))
 
 
 if __name__ == "__main__":
