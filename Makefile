@@ -16,11 +16,11 @@ endif
 BESIDE = tests/test_training.py tests/test_bootstrap.py
 OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 
-.PHONY: help run test test-slow setup lint nbval notebooks bench lab badges clean
+.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab badges clean
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (3.11 to 3.13); NEWEST=1 or OLDEST=1"
 	@echo "  installs the newest or the lowest versions that pyproject.toml allows, not the tested set"
 
@@ -33,10 +33,15 @@ test: lint  ## everything that CI checks on every commit: lint, unit tests, note
 	$(PY) -m pytest $(OTHERS); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
 	exit $$((unit || notebooks))
 
-test-slow: $(VENV)/.ready-dev  ## what needs minutes or root: tests/slow
-	@if [ -n "$$(find tests/slow -name 'test_*.py' 2>/dev/null)" ]; then \
-	    $(PY) -m pytest tests/slow || [ $$? = 5 ]; \
-	else echo "tests/slow holds no test"; fi  # 5: none was left to run
+test-slow: $(VENV)/.ready-dev test-browser  ## what needs minutes, root or a browser
+	@$(call session,tests/slow)
+
+test-browser: $(VENV)/.ready-browser  ## the series in JupyterLab in a browser; pictures in runs/browser
+	@$(call session,tests/browser)
+
+# One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).
+session = if [ -n "$$(find $(1) -name 'test_*.py' 2>/dev/null)" ]; then \
+    $(PY) -m pytest $(1) || [ $$? = 5 ]; else echo "$(1) holds no test"; fi
 
 setup: $(VENV)/.ready  ## make or update .venv
 
@@ -96,6 +101,11 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
+	@touch $@
+
+$(VENV)/.ready-browser: $(VENV)/.ready-dev
+	@$(PY) -m pip install -q --disable-pip-version-check \
+	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["browser"])')
 	@touch $@
 
 # The first Python that works, is 3.11 to 3.13 (TensorFlow has no wheels beyond) and has venv.

@@ -76,7 +76,7 @@ def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
     assert [name for name in beside if not (workspace.PROJECT / name).is_file()] == []
     wanted = [*beside, "tests/test_new.py", "tests/intake/test_formats.py",
               "tests/series/test_plan.py", "tests/tools/test_maintain.py", "notebooks/test_nb.py"]
-    others = ["tests/slow/test_long.py", "tests/benchmarks/test_b.py", "tests/browser/test_lab.py",
+    others = ["tests/browser/test_lab.py", "tests/slow/test_long.py", "tests/benchmarks/test_b.py",
               "tests/fixtures/test_f.py"]
     for name in wanted + others:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +89,9 @@ def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
     assert sorted((copy / "log").read_text().split()) == sorted(wanted)
     (copy / "log").unlink()
     assert make(copy, "test-slow").returncode == 0
+    assert (copy / "log").read_text().split() == others[:2]
+    (copy / "log").unlink()
+    assert make(copy, "test-browser").returncode == 0
     assert (copy / "log").read_text().split() == others[:1]
 
 
@@ -131,6 +134,7 @@ def stamp(copy, *, python=False, set="tested"):
             os.utime(copy / name, (1, 1))
     (copy / ".venv" / ".ready").write_text(f"{set} {copy.resolve()}\n")
     (copy / ".venv" / ".ready-dev").touch()
+    (copy / ".venv" / ".ready-browser").touch()
     if python:
         launch = copy / ".venv" / "bin" / "python"
         launch.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
