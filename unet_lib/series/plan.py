@@ -101,7 +101,7 @@ def _plan_data(chosen: list[Path], kinds: dict, given: dict[str, object]) -> dic
     """Return what a run asks of the data that it reads; nothing if it reads none."""
     maker = next((n for n in kinds if n.stem == MAKER), None)
     readers = [n for n in chosen if n.stem == MAKER or MAKER in _all_needs(n.stem)]
-    if not maker or not readers:
+    if not maker or not readers or "dataset" not in kinds[maker]:
         return {}
     asked = {k: v for k, v in given.items() if k in kinds[maker]}
     usual = _defaults(maker)
