@@ -155,12 +155,13 @@ def _flag() -> Rule:
     return Rule(bool, "True or False", lambda value: True, lambda value: f"use {bool(value)}")
 
 
-def _name(kind: str, *, optional: bool = False) -> Rule:
-    """Names of one folder; "" as well if `optional`."""
+def _name(kind: str, *, optional: bool = False, run: bool = False) -> Rule:
+    """Names of one folder; "" as well if `optional`; "sweep/point" as well if it names a run."""
 
     def fits(value: str) -> bool:
         try:
-            return (optional and value == "") or bool(workspace.check_name(kind, value))
+            return (optional and value == "") or bool(
+                workspace.run_dir(value) if run else workspace.check_name(kind, value))
         except ValueError:
             return False
 
@@ -248,7 +249,7 @@ TABLE: dict[str, Rule] = {
     "source": _source(),
     "phantoms": _whole(1, 9000, example=120),
     "dataset": _name("dataset"),
-    "run_name": _name("run_name"),
+    "run_name": _name("run_name", run=True),
     "val_fraction": _real(0, 1, ends="()", remedy="use for example 0.15"),
     "split_seed": _whole(0, 2**31 - 1, example=0),
     "split": _choice("stratified", "last"),
@@ -280,7 +281,7 @@ TABLE: dict[str, Rule] = {
     "precision": _choice("float32", "mixed_bfloat16", "mixed_float16"),
     "required_dice": _real(0, 1, ends="[]", remedy="use for example 0.85"),
     "external_dataset": _name("external_dataset", optional=True),
-    "other_run": _name("other_run", optional=True),
+    "other_run": _name("other_run", optional=True, run=True),
     "tolerance_width": _real(0, 1, ends="[)", remedy="use for example 0.01"),
     "draws": _whole(2, example=10, what="a whole number (one has no deviation)"),
     "suspects": _list(r".+", allowed="'all', or names", example="dropout"),

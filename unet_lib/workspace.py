@@ -59,8 +59,12 @@ def data_dir(dataset: str) -> Path:
 
 
 def run_dir(run_name: str) -> Path:
-    """Return `<workspace>/runs/<run_name>`; it may not exist yet."""
-    return workspace() / "runs" / check_name("run_name", run_name)
+    """Return `<workspace>/runs/<run_name>`; it may not exist yet.
+
+    A point of a sweep is a run in the sweep's folder: "sweep/point".
+    """
+    parts = run_name.split("/", 1) if isinstance(run_name, str) else [run_name]
+    return (workspace() / "runs").joinpath(*(check_name("run_name", part) for part in parts))
 
 
 def resolve(path: str | Path) -> Path:

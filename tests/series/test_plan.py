@@ -47,7 +47,7 @@ def test_parameter_that_only_another_notebook_has(folder, tmp_path):
         ("augment: 1", "augment must be bool, got 1 (int)"),
         ("head: no", "head must be str, got False (bool); put it in quotes"),
         ("run_name: 007", "run_name must be str, got 7 (int); put it in quotes"),
-        ("run_name: a/b", "run_name must be one plain folder name"),
+        ("run_name: a/b/c", "run_name must be one plain folder name"),
     ],
 )
 def test_wrong_type(folder, tmp_path, line, message):

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -74,21 +75,42 @@ def plan(
         raise Refused(f"--run names one run, got {len(files)} parameter files; leave --run away")
     chosen = select(folder, only)
     kinds = {n: declared_types(n) for n in select(folder)}
-    runs = [_plan_one(chosen, kinds, file, texts, run_name) for file in files or [None]]
+    runs = []
+    for file in files or [None]:
+        values = read_parameters(file) if file else {}
+        name = run_name or texts.get("run_name") or values.get("run_name")
+        name = name or (Path(file).stem if file else "quick")
+        runs.append(_plan_one(chosen, kinds, values, texts, name))
     names = [run.name for run in runs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise Refused(f"two parameter files have the same run_name {twice[0]!r}; give each its own")
     return runs
 
 
-def _plan_one(chosen: list[Path], kinds: dict, file: str | None, texts: dict, name) -> Run:
-    values = read_parameters(file) if file else {}
+def plan_values(
+    values: dict[str, object], *, run_name: str, only=(), folder: Path = NOTEBOOKS
+) -> Run:
+    """Turn parameters, typed as YAML types them, into one checked run.
+
+    Args:
+        values: parameter name to value, as a parameter file holds them.
+        run_name: the run's name.
+        only: as for `plan`.
+        folder: as for `plan`.
+
+    Raises:
+        Refused: as `plan`.
+    """
+    kinds = {n: declared_types(n) for n in select(folder)}
+    return _plan_one(select(folder, only), kinds, values, {}, run_name)
+
+
+def _plan_one(chosen: list[Path], kinds: dict, values: dict, texts: dict, name: str) -> Run:
     known = {k: v for kind in kinds.values() for k, v in kind.items()}
     _check_names(values, known)  # a file may also serve notebooks that --only leaves out
     _check_names(texts, [k for notebook in chosen for k in kinds[notebook]])
     given = {k: _convert(k, v, known[k]) for k, v in values.items()}
     given |= {k: _convert(k, _from_text(v, known[k]), known[k]) for k, v in texts.items()}
-    name = name or given.get("run_name") or (Path(file).stem if file else "quick")
     given["run_name"] = str(name)
     run = Run(given["run_name"], {
         n: {k: v for k, v in given.items() if k in kinds[n]} for n in chosen},
@@ -210,6 +232,12 @@ def declared_types(notebook: Path) -> dict[str, str]:
 
 
 def _inspect(notebook: Path) -> dict:
+    about = notebook.stat()
+    return _inspected(notebook, about.st_mtime_ns, about.st_size)
+
+
+@functools.cache  # a sweep of a thousand points asks a thousand times
+def _inspected(notebook: Path, changed: int, size: int) -> dict:
     from papermill import inspect_notebook
 
     return inspect_notebook(notebook)

@@ -1,0 +1,76 @@
+"""The points of a sweep -> results.csv, one line a point, and a word on what is missing."""
+
+import csv
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from unet_lib import workspace
+from unet_lib.series import points, report, sweep
+
+MEASURES = ("dice", "iou", "accuracy", "hd95")
+
+
+def write(home: Path, asked: sweep.Sweep) -> int:
+    """Write results.csv, print the table and what failed; return 0 only if every point is done.
+
+    Args:
+        home: the sweep's folder.
+        asked: the sweep.
+    """
+    rows = [_row(home, point) for point in asked.points]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with workspace.replacing_file(home / "results.csv") as partial:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, names, restval="")
+            table.writeheader()
+            table.writerows(rows)
+    varied = list(dict.fromkeys(name for point in asked.points for name in point.varied))
+    columns = (*varied, "status", "dice", "seconds")
+    report.show_table(columns, [tuple(f"{row.get(name, '')}" for name in columns) for row in rows])
+    bad = [row for row in rows if row["status"] != "done"]
+    for row in bad:
+        print(f"{row['point']}: {row['status']}: {row['reason']}", file=sys.stderr)
+    same = _same(home, asked)
+    for first, second in same:
+        print(f"{first} and {second} have the same results to the last digit although they differ:"
+              " something that was asked for had no effect", file=sys.stderr)
+    print(f"{len(rows) - len(bad)} of {len(rows)} points done: {workspace.shown(home / 'results.csv')}")
+    return int(bool(bad or same))
+
+
+def _row(home: Path, point: sweep.Point) -> dict:
+    """Return the line of one point: what varies, what came out, or why nothing did."""
+    done = points.read_json(home / point.name / points.DONE)
+    row = {"point": point.name, **{k: sweep.text(v) for k, v in point.varied.items()}}
+    if not done.get("ok"):
+        failed = points.read_json(home / point.name / points.FAILED)
+        data = points.read_json(home / "data" / f"{point.dataset}.{points.FAILED}")
+        why = failed.get("reason") or data.get("reason")
+        return row | {"status": "failed" if why else "missing", "reason": why or "it did not run"}
+    found = done["metrics"].get("validation", {})
+    row |= {"status": "done", "reason": ""}
+    for measure in MEASURES:
+        if isinstance(values := found.get(measure), dict):
+            row |= {measure: values.get("mean")}
+            row |= {f"{measure}_{end}": values[end] for end in ("low", "high", "p5") if end in values}
+    hardware = done.get("hardware") or {}
+    row |= {name: done.get(name) for name in ("seconds", "memory_mb", "commit", "data_sha256")}
+    row |= {"cpu": hardware.get("cpu"), "cores": hardware.get("cores")}
+    used = {k: v for k, v in done["parameters"].items() if k not in point.varied}
+    return row | {k: sweep.text(v) for k, v in used.items() if isinstance(v, str | int | float)}
+
+
+def _same(home: Path, asked: sweep.Sweep) -> list[tuple[str, str]]:
+    """Return pairs of finished points whose histories are equal to the last digit."""
+    seen, pairs = {}, []
+    for point in asked.points:
+        done = points.read_json(home / point.name / points.DONE)
+        if done.get("ok"):
+            digest = hashlib.sha256(
+                json.dumps(done["metrics"], sort_keys=True).encode()).hexdigest()
+            if digest in seen:
+                pairs.append((seen[digest], point.name))
+            seen[digest] = point.name
+    return pairs

@@ -1,0 +1,119 @@
+"""A sweep from its file to results: Snakemake runs the jobs, this says how far it is."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from unet_lib import workspace
+from unet_lib.series import collect, plan, points, sweep
+
+_WORKFLOW = workspace.PROJECT / "workflow"
+PROFILES = ("local", "slurm", "kubernetes")
+_MEMORY, _MINUTES = 3000, 24 * 60  # of a job, for a scheduler: MB, and when to give it up
+
+
+def run(file: str, *, cores: int | None = None, profile: str = "local", retries: int = 0) -> int:
+    """Run a sweep; finished points are skipped.
+
+    Args:
+        file: the sweep file.
+        cores: of this machine to use, all if not given; on a cluster, of each job.
+        profile: where jobs run, one of PROFILES.
+        retries: how often a point that failed is tried again at once.
+
+    Returns:
+        0 if every point is done, 1 if one is not, 130 after Ctrl-C.
+
+    Raises:
+        plan.Refused: the file is wrong, or Snakemake is missing; nothing has run.
+    """
+    asked = sweep.read(file)
+    if shutil.which("snakemake", path=_path()) is None:
+        raise plan.Refused("sweeps need Snakemake: pip install '.[batch]' in the project's folder")
+    home = workspace.run_dir(asked.name)
+    with workspace.alone(home):
+        points.write_plan(home / "plan.json", asked.points, asked.makers)
+        for begun in home.glob(f"*/{points.BEGUN}"):  # of jobs that were killed
+            begun.unlink()
+        for failed in home.glob(f"*/{points.FAILED}"):  # they are tried again
+            failed.unlink()
+        names = [point.name for point in asked.points]
+        waiting = sum(not points.read_json(home / name / points.DONE).get("ok") for name in names)
+        options = _options(home, cores=cores, profile=profile, waiting=waiting)
+        board = _Board(home, names)
+        ended = _snakemake(["data_sets", "--forcerun", "data_set", *options], home, board)
+        if ended == 0:
+            again = ["--keep-going", "--retries", str(retries)]
+            ended = _snakemake(["points", *again, *options], home, board)
+        if ended >= 128:
+            print("Interrupted: the same command goes on from here.", file=sys.stderr)
+        return ended if ended >= 128 else collect.write(home, asked)
+
+
+def _path() -> str:
+    """Return where to look for Snakemake: beside this Python first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+
+def _options(home: Path, *, cores: int | None, profile: str, waiting: int) -> list[str]:
+    """Return Snakemake's options; the cores are divided among the points that run at once."""
+    cores = cores or os.cpu_count() or 1
+    threads = max(1, cores // max(1, waiting)) if profile == "local" else cores
+    config = {"home": home, "python": sys.executable, "threads": threads, "memory_mb": _MEMORY,
+              "minutes": _MINUTES}
+    return ["--snakefile", str(_WORKFLOW / "Snakefile"), "--directory", str(home),
+            "--workflow-profile", str(_WORKFLOW / "profiles" / profile), "--nolock",
+            "--rerun-triggers", "mtime", "--rerun-incomplete", "--cores", str(cores),
+            "--config", *(f"{name}={value}" for name, value in config.items())]
+
+
+def _snakemake(arguments: list[str], home: Path, board: "_Board") -> int:
+    """Run Snakemake with its words in a log; return its exit code, 128 and more after a signal."""
+    environment = {**os.environ, "PATH": _path(), "PYTHONPATH": os.pathsep.join(
+        filter(None, [str(workspace.PROJECT), os.environ.get("PYTHONPATH")]))}
+    with (home / "snakemake.log").open("a", encoding="utf-8") as log:
+        job = subprocess.Popen(["snakemake", *arguments], cwd=workspace.PROJECT, stdout=log,
+                               stderr=subprocess.STDOUT, env=environment,
+                               start_new_session=True)  # fmt: skip
+        try:
+            while job.poll() is None:
+                board.show()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            os.killpg(job.pid, signal.SIGINT)
+            job.wait()
+            return 130
+        board.show()
+        return job.returncode
+
+
+class _Board:
+    """Says in one line how many points are done, each time that it changes."""
+
+    def __init__(self, home: Path, names: list[str]):
+        self.home, self.names, self.said = home, names, None
+        self.start, self.before = time.time(), self.count()[0]
+
+    def count(self) -> tuple[int, int, int]:
+        """Return how many points are done, run, and failed."""
+        there = [sum((self.home / name / file).exists() for name in self.names)
+                 for file in (points.DONE, points.BEGUN, points.FAILED)]
+        return tuple(there)
+
+    def show(self) -> None:
+        """Print a line if something changed."""
+        now = self.count()
+        if now == self.said:
+            return
+        self.said = now
+        done, running, failed = now
+        since = done - self.before
+        left = len(self.names) - done - failed
+        minutes = (time.time() - self.start) / since * left / 60 if since else None
+        about = f", about {minutes:.0f} min left" if minutes is not None and left else ""
+        print(f"{time.strftime('%H:%M:%S')}  {done} of {len(self.names)} points done,"
+              f" {running} running, {failed} failed{about}", flush=True)
