@@ -16,7 +16,7 @@ endif
 BESIDE = tests/test_training.py tests/test_bootstrap.py
 OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 
-.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab badges clean
+.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep badges clean
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
@@ -62,6 +62,10 @@ lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make la
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
 	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb $(LAB_ARGS)
 
+sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm] [DRY=1]
+	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
+	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
+
 badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=owner/name
 	@$(PY) tools/maintain.py badges $(REPOSITORY)
 
@@ -103,9 +107,9 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser: $(VENV)/.ready-dev
+$(VENV)/.ready-browser $(VENV)/.ready-batch: $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
-	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["browser"])')
+	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@
 
 # The first Python that works, is 3.11 to 3.13 (TensorFlow has no wheels beyond) and has venv.

@@ -18,7 +18,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("val_fraction", [1e-9, 1 - 1e-9], [0, 0.0, 1, 1.0, -0.1]),
     ("split_seed", [0, MOST], [-1, MOST + 1]),
     ("seed", [0, MOST], [-1, MOST + 1]),
-    ("split", ["stratified", "last"], ["", "first", "Last"]),
+    ("split", ["stratified", "last", "1/2", "5/5"], ["", "first", "Last", "0/5", "6/5", "1/1"]),
     ("group_by", ["", r"^(\d+)_", "[0-9]+"], ["(", "[", "*"]),
     ("mask_values", ["auto", "1", "1,2", "1-9", "#ff0000", "lung", "right lung=1, left lung=2"],
      ["", "1,,2", "=1", "lung="]),

@@ -62,6 +62,12 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "series.execute": {"datasets", "workspace", "series.plan", "series.kernels", "series.progress",
                        "series.report"},
     "series.kernels": {"bootstrap"}, "series.progress": set(), "series.report": {"workspace"},
+    "series.sweep": {"datasets", "workspace", "series.plan"},
+    "series.points": {"datasets", "runs", "workspace", "series.execute", "series.plan",
+                      "series.report"},
+    "series.collect": {"workspace", "series.points", "series.report", "series.sweep"},
+    "series.drive": {"bootstrap", "datasets", "workspace", "series.collect", "series.plan",
+                     "series.points", "series.probe", "series.report", "series.sweep"},
     "series.probe": {"architecture", "experiments", "losses"},
     "commands.check": LOW | {"bootstrap", "parameters", "plotting", "series.probe", "intake.audit",
                              "intake.manifest", "intake.masks", "intake.prepare",
@@ -79,7 +85,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                                "commands.pictures", "commands.table", "commands.truth",
                                "intake.intensity"},
     "__main__": LOW | {"commands.check", "commands.job", "commands.predict", "series.plan",
-                       "series.execute", "series.report"},
+                       "series.drive", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 

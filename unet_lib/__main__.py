@@ -1,4 +1,4 @@
-"""The command line: `python -m unet_lib run`, `check` and `predict`."""
+"""The command line: `python -m unet_lib run`, `check`, `predict` and `sweep`."""
 
 import argparse
 import os
@@ -31,6 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
     _add_predict(commands)
+    _add_sweep(commands)
     return parser.parse_args(arguments)
 
 
@@ -69,6 +70,23 @@ def _add_predict(commands) -> None:
     add("--overwrite", action="store_true", help="predict anew what is done")
 
 
+def _add_sweep(commands) -> None:
+    """Describe the command `sweep`."""
+    parser = commands.add_parser(
+        "sweep", help="many trainings from one file; what is done is not done again",
+        description="Train and evaluate every point of a sweep file, and write"
+        " runs/<stem of FILE>/results.csv. Stop it when you like; the same command goes on.",
+        epilog="exit code 0: every point is done; 1: some are not; 2: refused; 130: Ctrl-C",
+    )
+    add = parser.add_argument
+    add("file", metavar="FILE", help="YAML with base, grid, points, seeds, folds")
+    add("--cores", type=int, metavar="N", help="of this machine (default all); on a cluster, a job")
+    add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
+        help="where jobs run (default: this machine)")
+    add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
+    add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
@@ -80,8 +98,9 @@ def _share(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
+    do = {"run": _run, "check": _check, "predict": _predict, "sweep": _sweep}[asked.command]
     try:
-        return {"run": _run, "check": _check, "predict": _predict}[asked.command](asked)
+        return do(asked)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
@@ -110,13 +129,34 @@ def _predict(asked: argparse.Namespace) -> int:
                        true_masks=true_masks, mask_values=asked.mask_values)
 
 
-def _run(asked: argparse.Namespace) -> int:
+def _sweep(asked: argparse.Namespace) -> int:
+    if not _in_checkout(asked.command):
+        return 2
+    from unet_lib.series import drive
+
+    try:
+        if asked.dry_run:
+            return drive.preview(asked.file, cores=asked.cores)
+        return drive.run(asked.file, cores=asked.cores, profile=asked.profile,
+                         retries=asked.retries)
+    except plan.Refused as error:
+        print(f"Refused, nothing has run: {error}", file=sys.stderr)
+        return 2
+
+
+def _in_checkout(command: str) -> bool:
+    """Say whether the notebooks are there; a refusal where they are not."""
     if not workspace.CHECKOUT:
         print(
-            f"Refused, nothing has run: `{asked.command}` executes the project's notebooks, which"
+            f"Refused, nothing has run: `{command}` executes the project's notebooks, which"
             " an installed package does not hold; clone the project and call it there",
             file=sys.stderr,
         )
+    return workspace.CHECKOUT
+
+
+def _run(asked: argparse.Namespace) -> int:
+    if not _in_checkout(asked.command):
         return 2
     try:
         runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only)

@@ -150,6 +150,18 @@ def _choice(*choices: str) -> Rule:
     return Rule(str, allowed, lambda value: value in choices, remedy)
 
 
+def _split() -> Rule:
+    """How pairs are divided: a rule, or one fold of several."""
+
+    def fits(value: str) -> bool:
+        fold = re.fullmatch(r"(\d{1,4})/(\d{1,4})", value)
+        return value in ("stratified", "last") or bool(
+            fold and 1 <= int(fold[1]) <= int(fold[2]) >= 2)
+
+    return Rule(str, "'stratified', 'last', or a fold such as '2/5'", fits,
+                lambda value: "use 'stratified'")
+
+
 def _flag() -> Rule:
     """True or False."""
     return Rule(bool, "True or False", lambda value: True, lambda value: f"use {bool(value)}")
@@ -252,7 +264,7 @@ TABLE: dict[str, Rule] = {
     "run_name": _name("run_name", run=True),
     "val_fraction": _real(0, 1, ends="()", remedy="use for example 0.15"),
     "split_seed": _whole(0, 2**31 - 1, example=0),
-    "split": _choice("stratified", "last"),
+    "split": _split(),
     "group_by": _pattern(),
     "mask_values": _list(
         r"[^,=]+(=[^,=]+)?", example="1,2",

@@ -4,6 +4,7 @@ import hashlib
 import random
 import re
 
+import numpy as np
 import pytest
 from made_trees import state
 
@@ -52,7 +53,9 @@ def test_the_total_is_rounded_once_not_per_class(count, fraction, expected):
         ({"val_fraction": 15}, "val_fraction must lie between 0 and 1 .* got 15"),
         ({"val_fraction": 0.01}, "val_fraction 0.01 of 8 pairs gives 0 for validation and 8"),
         ({"val_fraction": 0.99}, "gives 8 for validation and 0 for training; each side needs one"),
-        ({"split": "random"}, "split must be 'stratified' or 'last', got 'random'"),
+        ({"split": "random"}, "split must be 'stratified', 'last' or a fold, '2/5', got 'random'"),
+        ({"split": "6/5"}, "split '6/5' is no fold: '1/5' to '5/5' are the folds of five"),
+        ({"split": "0/5"}, "split '0/5' is no fold"),
     ],
 )
 def test_an_impossible_split_is_refused(options, text, source, target):
@@ -195,3 +198,28 @@ def test_neither_side_is_empty_where_nothing_would_be_nearest():
     groups = {f"{n}": "first" if n < 50 else "second" for n in range(100)}
     split = splits.split_ids(groups, val_fraction=0.05, groups=groups)
     assert sorted(map(len, split.values())) == [50, 50]
+
+
+PATIENTS = {f"{n:03}_{n % 2}": f"patient {n // 3}" for n in range(103)}
+
+
+@pytest.mark.parametrize("groups", [None, PATIENTS])
+def test_folds_hold_each_pair_once_and_keep_groups_and_classes(groups):
+    ids = [f"{n:03}_{n % 2}" for n in range(103)]
+    folds = [splits.split_ids(ids, split=f"{k}/5", groups=groups, val_fraction=0.9)
+             for k in range(1, 6)]
+    assert sorted(i for fold in folds for i in fold["validation"]) == ids
+    for fold in folds:
+        assert sorted(fold["train"] + fold["validation"]) == ids
+        assert 18 <= len(fold["validation"]) <= 24
+        assert 0.4 < np.mean([i.endswith("_1") for i in fold["validation"]]) < 0.6
+        if groups:
+            sides = [{groups[i] for i in fold[side]} for side in ("train", "validation")]
+            assert not sides[0] & sides[1]
+    assert splits.split_ids(reversed(ids), split="2/5", groups=groups) == folds[1]
+    assert splits.split_ids(ids, split="2/5", split_seed=1, groups=groups) != folds[1]
+
+
+def test_more_folds_than_pairs_are_refused():
+    with pytest.raises(ValueError, match="each side needs one"):
+        splits.split_ids(["a", "b"], split="1/5")

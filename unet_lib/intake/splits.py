@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+_FOLD = re.compile(r"(\d{1,4})/(\d{1,4})")
 _LAST_PART = re.compile(r"(.+)[_-][^_-]+")
 
 
@@ -24,7 +25,9 @@ def split_ids(
         val_fraction: share of the validation set, in (0, 1); 0.15 of 500 pairs are 75. With
             groups, the validation set comes as near to it as whole groups allow.
         split_seed: groups are ranked by the SHA-256 of "split_seed:id" of their first id.
-        split: "stratified" keeps the share of each class; "last" takes the last sorted ids.
+        split: "stratified" keeps the share of each class; "last" takes the last sorted ids; "2/5"
+            the second of five equal stratified parts, which together hold each id once, whatever
+            `val_fraction` is: one fold of a cross-validation.
         groups: the group (a patient) of an id; a group stays on one side. An id that is not in it
             is a group of its own.
 
@@ -38,6 +41,8 @@ def split_ids(
     """
     ids = sorted(ids)
     check_split(val_fraction, split)
+    if fold := _FOLD.fullmatch(split):
+        return _fold(ids, int(fold[1]), int(fold[2]), split_seed=split_seed, groups=groups)
     units = _units(ids, groups or {})
     count = round(val_fraction * len(ids))
     if not 0 < count < len(ids):
@@ -50,10 +55,25 @@ def split_ids(
     return {"train": [i for i in ids if i not in validation], "validation": sorted(validation)}
 
 
+def _fold(ids: list[str], part: int, parts: int, **options) -> dict[str, list[str]]:
+    """Deal the ids into parts, one after another, and let one of them validate."""
+    rest, validation = ids, []
+    for left in range(parts, parts - part, -1):
+        if left == 1:
+            validation = rest
+            break
+        split = split_ids(rest, val_fraction=1 / left, **options)
+        validation, rest = split["validation"], split["train"]
+    return {"train": sorted(set(ids) - set(validation)), "validation": validation}
+
+
 def check_split(val_fraction: float, split: str) -> None:
     """Raise ValueError if no set of ids could be split so."""
-    if split not in ("stratified", "last"):
-        raise ValueError(f"split must be 'stratified' or 'last', got {split!r}")
+    fold = _FOLD.fullmatch(split)
+    if split not in ("stratified", "last") and not fold:
+        raise ValueError(f"split must be 'stratified', 'last' or a fold, '2/5', got {split!r}")
+    if fold and not 1 <= int(fold[1]) <= int(fold[2]) >= 2:
+        raise ValueError(f"split {split!r} is no fold: '1/5' to '5/5' are the folds of five")
     if not 0 < val_fraction < 1:
         raise ValueError(
             f"val_fraction must lie between 0 and 1 (0.15 keeps 15 % for validation),"

@@ -36,7 +36,8 @@ def write(home: Path, asked: sweep.Sweep) -> int:
     for first, second in same:
         print(f"{first} and {second} have the same results to the last digit although they differ:"
               " something that was asked for had no effect", file=sys.stderr)
-    print(f"{len(rows) - len(bad)} of {len(rows)} points done: {workspace.shown(home / 'results.csv')}")
+    results = workspace.shown(home / "results.csv")
+    print(f"{len(rows) - len(bad)} of {len(rows)} points done: {results}")
     return int(bool(bad or same))
 
 
@@ -54,7 +55,7 @@ def _row(home: Path, point: sweep.Point) -> dict:
     for measure in MEASURES:
         if isinstance(values := found.get(measure), dict):
             row |= {measure: values.get("mean")}
-            row |= {f"{measure}_{end}": values[end] for end in ("low", "high", "p5") if end in values}
+            row |= {f"{measure}_{end}": values[end] for end in ("low", "high") if end in values}
     hardware = done.get("hardware") or {}
     row |= {name: done.get(name) for name in ("seconds", "memory_mb", "commit", "data_sha256")}
     row |= {"cpu": hardware.get("cpu"), "cores": hardware.get("cores")}

@@ -8,15 +8,20 @@ import sys
 import time
 from pathlib import Path
 
-from unet_lib import workspace
-from unet_lib.series import collect, plan, points, sweep
+from unet_lib import bootstrap, datasets, workspace
+from unet_lib.series import collect, plan, points, report, sweep
 
 _WORKFLOW = workspace.PROJECT / "workflow"
 PROFILES = ("local", "slurm", "kubernetes")
+_KIND = ("image_size", "batch_size", "loss", "width", "head", "normalization", "standardize",
+         "dropout")  # fmt: skip
 _MEMORY, _MINUTES = 3000, 24 * 60  # of a job, for a scheduler: MB, and when to give it up
 
 
-def run(file: str, *, cores: int | None = None, profile: str = "local", retries: int = 0) -> int:
+def run(
+    file: str, *, cores: int | None = None, profile: str = "local", retries: int = 0,
+    folder: Path = plan.NOTEBOOKS,
+) -> int:
     """Run a sweep; finished points are skipped.
 
     Args:
@@ -24,6 +29,7 @@ def run(file: str, *, cores: int | None = None, profile: str = "local", retries:
         cores: of this machine to use, all if not given; on a cluster, of each job.
         profile: where jobs run, one of PROFILES.
         retries: how often a point that failed is tried again at once.
+        folder: the folder that holds the notebooks.
 
     Returns:
         0 if every point is done, 1 if one is not, 130 after Ctrl-C.
@@ -31,7 +37,7 @@ def run(file: str, *, cores: int | None = None, profile: str = "local", retries:
     Raises:
         plan.Refused: the file is wrong, or Snakemake is missing; nothing has run.
     """
-    asked = sweep.read(file)
+    asked = sweep.read(file, folder=folder)
     if shutil.which("snakemake", path=_path()) is None:
         raise plan.Refused("sweeps need Snakemake: pip install '.[batch]' in the project's folder")
     home = workspace.run_dir(asked.name)
@@ -52,6 +58,57 @@ def run(file: str, *, cores: int | None = None, profile: str = "local", retries:
         if ended >= 128:
             print("Interrupted: the same command goes on from here.", file=sys.stderr)
         return ended if ended >= 128 else collect.write(home, asked)
+
+
+def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOKS) -> int:
+    """Print the points of a sweep, the hours that their trainings would take here, and the memory.
+
+    Ten steps are timed for each kind of model, in this process and with all its cores, so the sum
+    is an estimate for points one after another. Nothing is written.
+
+    Raises:
+        plan.Refused: as `run`.
+    """
+    asked = sweep.read(file, folder=folder)
+    cores = cores or os.cpu_count() or 1
+    rows, hours, timed = [], 0.0, {}
+    for point in asked.points:
+        values = {k: v for n, given in point.run.parameters.items()
+                  for k, v in {**plan.defaults(n), **given}.items()}
+        kind = {k: values[k] for k in _KIND if k in values}
+        key = tuple(kind.items())
+        if key not in timed:
+            timed[key] = _probe(kind)
+        pairs = _pairs(asked.makers[point.dataset], point.dataset)
+        steps = values["epochs"] * -(-pairs // values["batch_size"]) if pairs else None
+        seconds = steps * timed[key][0] if steps else None
+        hours += (seconds or 0) / 3600
+        rows.append((point.name, f"{steps or '?'}", f"{seconds:.0f}" if seconds else "?"))
+    report.show_table(("point", "steps", "seconds"), rows)
+    memory = max(memory for _, memory in timed.values())
+    unknown = sum(row[1] == "?" for row in rows)
+    print(f"{len(rows)} points, {len(asked.makers)} data sets; training {hours:.2f} h on {cores}"
+          f" cores, {memory:.0f} MB for each point that runs at once")
+    if unknown:
+        print(f"{unknown} points read data that are not made yet: their steps are not known")
+    return 0
+
+
+def _probe(kind: dict) -> tuple[float, float]:
+    bootstrap.quieten()
+    with bootstrap.stderr_aside():  # that there is no GPU is no news here
+        from unet_lib.series import probe
+
+        return probe.measure(**kind)
+
+
+def _pairs(maker: plan.Run, dataset: str) -> int | None:
+    """Return how many pairs train; None where nothing can tell before the data are made."""
+    try:
+        return len(datasets.load_manifest(workspace.data_dir(dataset))["split"]["train"])
+    except FileNotFoundError:
+        drawn = maker.data.get("source") == "phantom"
+        return round(maker.data["phantoms"] * (1 - maker.data["val_fraction"])) if drawn else None
 
 
 def _path() -> str:

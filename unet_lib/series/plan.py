@@ -126,7 +126,7 @@ def _plan_data(chosen: list[Path], kinds: dict, given: dict[str, object]) -> dic
     if not maker or not readers or "dataset" not in kinds[maker]:
         return {}
     asked = {k: v for k, v in given.items() if k in kinds[maker]}
-    usual = _defaults(maker)
+    usual = defaults(maker)
     return (usual if maker in chosen else {"dataset": usual["dataset"]}) | asked
 
 
@@ -136,7 +136,7 @@ def _check_values(run: Run, given: dict[str, object]) -> None:
     if "source" not in used:  # a finished run is evaluated without its source as well
         given = {k: v for k, v in given.items() if k != "source"}
     try:
-        for values in (given, *({**_defaults(n), **v} for n, v in run.parameters.items())):
+        for values in (given, *({**defaults(n), **v} for n, v in run.parameters.items())):
             parameters.check_all(values)  # a notebook that someone adds may have others besides
     except ValueError as error:
         raise Refused(str(error)) from None
@@ -243,7 +243,8 @@ def _inspected(notebook: Path, changed: int, size: int) -> dict:
     return inspect_notebook(notebook)
 
 
-def _defaults(notebook: Path) -> dict[str, object]:
+def defaults(notebook: Path) -> dict[str, object]:
+    """Return what a notebook takes where nothing is given; an expression is left out."""
     values = {}
     for name, parameter in _inspect(notebook).items():
         with contextlib.suppress(ValueError, SyntaxError):  # an expression: the notebook checks it

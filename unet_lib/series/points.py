@@ -110,7 +110,8 @@ def _told(failed: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = f"{error}" if isinstance(error, execute.NotebookFailed) else f"{type(error).__name__}: {error}"
+        plain = isinstance(error, execute.NotebookFailed)
+        told = f"{error}" if plain else f"{type(error).__name__}: {error}"
         workspace.write_json(failed, {"ok": False, "reason": told})
         print(f"FAILED: {told}", file=sys.stderr)
     else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unet_lib import datasets, parameters, workspace
+from unet_lib import datasets, workspace
 from unet_lib.series import plan
 
 _PARTS = ("base", "grid", "points", "seeds", "folds")
@@ -123,8 +123,7 @@ def _base(base: object) -> dict[str, object]:
 
 
 def _settings(asked: dict) -> Iterator[dict[str, object]]:
-    """Yield what each point sets: every combination of the grid and every single point, for each
-    seed and fold."""
+    """Yield what each point sets: all combinations of the grid, and `points`, per fold and seed."""
     grid = _mapping("grid", asked.get("grid"))
     for name, values in grid.items():
         _filled(f"grid: {name}", values)
@@ -151,7 +150,7 @@ def _mapping(part: str, found: object) -> dict:
 
 def _filled(part: str, found: object) -> list:
     if not isinstance(found, list) or not found:
-        raise plan.Refused(f"{part} must be a list that is not empty, such as [1, 2]; got {found!r}")
+        raise plan.Refused(f"{part} must be a list such as [1, 2], and not empty; got {found!r}")
     return found
 
 
@@ -159,8 +158,8 @@ def _folds(number: object) -> list[dict[str, object]]:
     if number is None:
         return []
     if type(number) is not int or number < 2:
-        raise plan.Refused(f"folds must be a whole number from 2, got {number!r}; use for example 5")
-    return [{"fold": f"{part}/{number}"} for part in range(1, number + 1)]
+        raise plan.Refused(f"folds must be a whole number from 2, got {number!r}; use 5")
+    return [{"split": f"{part}/{number}"} for part in range(1, number + 1)]
 
 
 def _plan(values: dict, name: str, notebooks: str, folder: Path) -> plan.Run:
@@ -170,8 +169,9 @@ def _plan(values: dict, name: str, notebooks: str, folder: Path) -> plan.Run:
 def _point(sweep: str, values: dict, varied: dict, record: str, folder: Path) -> Point:
     """Plan one point; its name ends in a digest of all that its result depends on."""
     run = _plan(values, sweep, POINT, folder)
-    given = {n.stem: {k: v for k, v in g.items() if k not in ("run_name", "dataset")}
-             for n, g in run.parameters.items()}
+    given = {n.stem: {k: v for k, v in {**plan.defaults(n), **values}.items()
+                      if k not in ("run_name", "dataset")}
+             for n, values in run.parameters.items()}
     typed = {k: v for each in (run.data, *given.values()) for k, v in each.items()}
     varied = {k: typed.get(k, v) for k, v in varied.items()}
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(f"{k}-{text(v)}" for k, v in varied.items()))

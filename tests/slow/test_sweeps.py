@@ -1,0 +1,130 @@
+"""Sweeps by Snakemake, from the file to results.csv, on toy notebooks."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "series"))
+
+import toys  # noqa: E402
+
+from unet_lib import workspace  # noqa: E402
+from unet_lib.series import drive, plan  # noqa: E402
+
+pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install '.[batch]'")
+CALL = """import sys; from pathlib import Path; from unet_lib.series import drive
+sys.exit(drive.run(sys.argv[1], cores=2, folder=Path(sys.argv[2])))"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    return toys.write(tmp_path, monkeypatch)
+
+
+def write(folder, text):
+    (folder.parent / "study.yaml").write_text(text)
+    return str(folder.parent / "study.yaml")
+
+
+def results():
+    with (workspace.run_dir("study") / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def trained():
+    """How often each point was trained, by its width."""
+    return {p.parent.name.split("_")[0]: p.read_text()
+            for p in workspace.run_dir("study").glob("*/trained")}
+
+
+def test_a_sweep_does_what_is_missing_and_no_more(folder, capfd):
+    file = write(folder, "grid: {width: [4, 13, 8]}")
+    assert drive.run(file, cores=2, folder=folder) == 1  # one fails, and stops no other
+    assert [(row["width"], row["status"], row["dice"]) for row in results()] == [
+        ("4", "done", "0.04"), ("13", "failed", ""), ("8", "done", "0.08")]
+    assert "13 is unlucky" in results()[1]["reason"]
+    shown, told = capfd.readouterr()
+    assert "2 of 3 points done" in shown and "04_train" in told
+    file = write(folder, "grid: {width: [4, 12, 8]}")  # the same points but for one
+    assert drive.run(file, cores=2, folder=folder) == 0
+    assert trained() == {"width-4": "x", "width-12": "x", "width-8": "x"}
+    assert [row["dice"] for row in results()] == ["0.04", "0.12", "0.08"]
+    (folder.parent / "state.txt").write_text("two")  # other data: all of them again
+    assert drive.run(file, cores=2, folder=folder) == 0
+    assert len({row["data_sha256"] for row in results()}) == 1
+    assert len(list(workspace.run_dir("study").glob("*.old-1"))) == 3
+
+
+def test_a_killed_sweep_goes_on(folder):
+    file = write(folder, "grid: {width: [1, 2, 3, 1000, 1001]}")
+    command = [sys.executable, "-c", CALL, file, str(folder)]
+    started = subprocess.Popen(command, start_new_session=True)
+    home, deadline = workspace.run_dir("study"), time.monotonic() + 200
+    while len(list(home.glob("*/.begun"))) < 2 or len(list(home.glob("*/point.json"))) < 3:
+        assert time.monotonic() < deadline and started.poll() is None
+        time.sleep(0.1)
+    made = {p: p.stat().st_mtime_ns for p in home.glob("*/point.json")}
+    kill_all(started.pid)
+    started.wait()
+    assert not (home / "results.csv").exists() and len(made) == 3
+    assert subprocess.run(command).returncode == 0
+    assert [row["status"] for row in results()] == ["done"] * 5
+    assert {p: p.stat().st_mtime_ns for p in made} == made
+
+
+def kill_all(pid: int) -> None:
+    """Kill a process and all that it started, the youngest last, without a word to any."""
+    tree = {}
+    for line in subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True,
+                               text=True).stdout.splitlines():  # fmt: skip
+        child, parent = map(int, line.split())
+        tree.setdefault(parent, []).append(child)
+    todo = [pid]
+    for each in todo:
+        todo += tree.get(each, [])
+    for each in todo:
+        os.kill(each, signal.SIGKILL)
+
+
+def test_equal_results_of_different_points_are_told(folder, capsys):
+    file = write(folder, "grid: {seed: [0, 1]}")  # the toys know no seed
+    assert drive.run(file, cores=2, folder=folder) == 1
+    assert "have the same results to the last digit" in capsys.readouterr().err
+
+
+def test_without_snakemake_nothing_begins(folder, monkeypatch):
+    monkeypatch.setattr(drive, "_path", lambda: "/nowhere")
+    with pytest.raises(plan.Refused, match=r"sweeps need Snakemake: pip install '.\[batch\]'"):
+        drive.run(write(folder, "seeds: [0]"), folder=folder)
+    assert not workspace.run_dir("study").exists()
+
+
+def test_threads_are_divided_among_the_points(folder):
+    home = workspace.run_dir("study")
+    for cores, waiting, wanted in ((2, 5, 1), (8, 2, 4), (4, 1, 4), (4, 0, 4)):
+        options = drive._options(home, cores=cores, profile="local", waiting=waiting)
+        assert f"threads={wanted}" in options
+        assert options[options.index("--cores") + 1] == str(cores)
+
+
+def test_the_point_of_a_real_sweep(tmp_path, monkeypatch):
+    """One epoch of the smoke recipe, by the command itself."""
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
+    (tmp_path / "tiny.yaml").write_text(
+        "base: {params: notebooks/params/smoke.yaml, epochs: 1}\ngrid: {width: [2]}")
+    command = [sys.executable, "-m", "unet_lib", "sweep", str(tmp_path / "tiny.yaml")]
+    shown = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True,
+                           cwd=workspace.PROJECT).stdout  # fmt: skip
+    assert "1 points, 1 data sets" in shown and not (tmp_path / "runs").exists()
+    assert subprocess.run(command, cwd=workspace.PROJECT).returncode == 0
+    (done,) = tmp_path.glob("runs/tiny/*/point.json")
+    done = json.loads(done.read_text())
+    assert done["parameters"]["width"] == 2
+    assert 0 <= done["metrics"]["validation"]["dice"]["mean"] <= 1
