@@ -114,7 +114,7 @@ def test_numbers_of_numpy_are_numbers():
         ({"draws": 1}, "draws must be a whole number (one has no deviation), 2 or more, got 1; "
                        "use 2"),
         ({"augment": 0}, "augment must be True or False, got 0; use False"),
-        ({"run_name": "a/b"}, "got 'a/b'; use for example run_name='a_b'"),
+        ({"run_name": "a/b/c"}, "got 'a/b/c'; use for example run_name='a_b_c'"),
         ({"strength": 2}, "the series has no parameter 'strength'; "
                           "did you mean 'augmentation_strength'?"),
         ({"foreign": "x"}, "did you mean 'external_dataset'?"),

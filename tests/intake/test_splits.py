@@ -200,10 +200,10 @@ def test_neither_side_is_empty_where_nothing_would_be_nearest():
     assert sorted(map(len, split.values())) == [50, 50]
 
 
-PATIENTS = {f"{n:03}_{n % 2}": f"patient {n // 3}" for n in range(103)}
+IN_THREES = {f"{n:03}_{n % 2}": f"patient {n // 3}" for n in range(103)}
 
 
-@pytest.mark.parametrize("groups", [None, PATIENTS])
+@pytest.mark.parametrize("groups", [None, IN_THREES])
 def test_folds_hold_each_pair_once_and_keep_groups_and_classes(groups):
     ids = [f"{n:03}_{n % 2}" for n in range(103)]
     folds = [splits.split_ids(ids, split=f"{k}/5", groups=groups, val_fraction=0.9)
