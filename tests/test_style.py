@@ -65,7 +65,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "series.sweep": {"datasets", "workspace", "series.plan"},
     "series.points": {"datasets", "runs", "workspace", "series.execute", "series.plan",
                       "series.report"},
-    "series.collect": {"workspace", "series.points", "series.report", "series.sweep"},
+    "series.collect": {"metrics", "workspace", "series.points", "series.report", "series.sweep"},
     "series.drive": {"bootstrap", "datasets", "workspace", "series.collect", "series.plan",
                      "series.points", "series.probe", "series.report", "series.sweep"},
     "series.probe": {"architecture", "experiments", "losses"},

@@ -38,6 +38,7 @@ def write(tmp_path, monkeypatch):
     for stem, code, parameters in (
         ("01_restructure_dataset", DATA, "source: str = 'phantom'  # images\n"
          "phantoms: int = 12  # many\nval_fraction: float = 0.25  # share\n"
+         "split: str = 'stratified'  # how\n"
          "dataset: str = 'toys'  # name"),
         ("04_train", TRAIN, "dataset: str = 'toys'  # name\nrun_name: str = 'quick'  # run\n"
          "width: int = 16  # filters\nseed: int = 0  # random"),

@@ -1,4 +1,4 @@
-"""The points of a sweep -> results.csv, one line a point, and a word on what is missing."""
+"""The points of a sweep -> results.csv, one line a point; folds.csv; and what is missing."""
 
 import csv
 import hashlib
@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from unet_lib import workspace
+from unet_lib import metrics, workspace
 from unet_lib.series import points, report, sweep
 
 MEASURES = ("dice", "iou", "accuracy", "hd95")
@@ -20,12 +20,10 @@ def write(home: Path, asked: sweep.Sweep) -> int:
         asked: the sweep.
     """
     rows = [_row(home, point) for point in asked.points]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with workspace.replacing_file(home / "results.csv") as partial:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, names, restval="")
-            table.writeheader()
-            table.writerows(rows)
+    _write_csv(home / "results.csv", rows)
+    if pooled := _out_of_fold(home, asked):
+        _write_csv(home / "folds.csv", pooled)
+        report.show_table(tuple(pooled[0]), [tuple(map(str, row.values())) for row in pooled])
     varied = list(dict.fromkeys(name for point in asked.points for name in point.varied))
     columns = (*varied, "status", "dice", "seconds")
     report.show_table(columns, [tuple(f"{row.get(name, '')}" for name in columns) for row in rows])
@@ -39,6 +37,36 @@ def write(home: Path, asked: sweep.Sweep) -> int:
     results = workspace.shown(home / "results.csv")
     print(f"{len(rows) - len(bad)} of {len(rows)} points done: {results}")
     return int(bool(bad or same))
+
+
+def _write_csv(path: Path, rows: list[dict]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with workspace.replacing_file(path) as partial:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, names, restval="")
+            table.writeheader()
+            table.writerows(rows)
+
+
+def _out_of_fold(home: Path, asked: sweep.Sweep) -> list[dict]:
+    """Return the Dice over all images, each from the fold that did not train on it.
+
+    Only settings of which every fold is done: a mean over some folds is one over other images.
+    """
+    found = {}
+    for point in asked.points:
+        part, _, parts = str(point.varied.get("split", "")).partition("/")
+        done = points.read_json(home / point.name / points.DONE)
+        if parts and done.get("ok"):
+            rest = tuple((k, sweep.text(v)) for k, v in point.varied.items() if k != "split")
+            found.setdefault((rest, int(parts)), {})[part] = done["metrics"]["per_image"]["dice"]
+    rows = []
+    for (rest, parts), folds in found.items():
+        if len(folds) == parts:
+            values = metrics.summarize([value for fold in folds.values() for value in fold])
+            rows.append({**dict(rest), "folds": parts, "images": values["n"], **{
+                f"dice_{k}": round(values[k], 5) for k in ("mean", "low", "high", "median")}})
+    return rows
 
 
 def _row(home: Path, point: sweep.Point) -> dict:

@@ -1,0 +1,85 @@
+"""What a sweep's points come to."""
+
+import csv
+
+import pytest
+import toys
+
+from unet_lib import workspace
+from unet_lib.series import collect, points, sweep
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    return toys.write(tmp_path, monkeypatch)
+
+
+def asked(folder, text):
+    file = folder.parent / "study.yaml"
+    file.write_text(text)
+    return sweep.read(file, folder=folder)
+
+
+def finish(point, dice, **more):
+    """Pretend that a point has run: its images' Dice."""
+    scores = {"validation": {"dice": {"mean": sum(dice) / len(dice), "low": 0.1, "high": 0.9}},
+              "per_image": {"dice": dice}}
+    record = {"ok": True, "metrics": scores, "parameters": {"width": 16, "head": "direct"},
+              "seconds": 3.5, "memory_mb": 800, "commit": "abc", "data_sha256": "1",
+              "hardware": {"cpu": "some", "cores": 2}}
+    folder = workspace.run_dir(point.run.name)
+    folder.mkdir(parents=True)
+    workspace.write_json(folder / points.DONE, record | more)
+
+
+def table(name):
+    with (workspace.run_dir("study") / name).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_line_a_point_and_why_one_is_missing(folder, capsys):
+    study = asked(folder, "grid: {width: [4, 8, 9]}")
+    finish(study.points[0], [0.25, 0.75])
+    broken = workspace.run_dir(study.points[1].run.name)
+    broken.mkdir()
+    workspace.write_json(broken / points.FAILED, {"reason": "04_train, cell fit: no memory"})
+    assert collect.write(workspace.run_dir("study"), study) == 1
+    first, second, third = table("results.csv")
+    assert (first["status"], first["dice"], first["dice_low"], first["seconds"]) == (
+        "done", "0.5", "0.1", "3.5")
+    assert (first["width"], first["head"], first["cpu"], first["cores"]) == (
+        "4", "direct", "some", "2")
+    assert (second["status"], second["reason"]) == ("failed", "04_train, cell fit: no memory")
+    assert (third["status"], third["reason"]) == ("missing", "it did not run")
+    shown, told = capsys.readouterr()
+    assert "1 of 3 points done: runs/study/results.csv" in shown.replace("\n", "")
+    assert "no memory" in told and "it did not run" in told
+
+
+def test_data_that_cannot_be_made_are_the_reason(folder):
+    study = asked(folder, "seeds: [0]")
+    (workspace.run_dir("study") / "data").mkdir(parents=True)
+    workspace.write_json(workspace.run_dir("study") / "data" / f"toys.{points.FAILED}",
+                         {"reason": "the source is empty"})
+    assert collect.write(workspace.run_dir("study"), study) == 1
+    assert table("results.csv")[0]["reason"] == "the source is empty"
+
+
+def test_folds_are_pooled_over_images_and_only_when_all_are_there(folder):
+    study = asked(folder, "folds: 2\nseeds: [0, 1]")
+    by = {(p.varied["split"], p.varied["seed"]): p for p in study.points}
+    finish(by["1/2", 0], [0.9, 0.8])
+    finish(by["2/2", 0], [0.1])  # the mean over images, not over folds
+    finish(by["1/2", 1], [0.5])
+    assert collect.write(workspace.run_dir("study"), study) == 1
+    (row,) = table("folds.csv")
+    assert (row["seed"], row["folds"], row["images"], row["dice_mean"]) == ("0", "2", "3", "0.6")
+    assert 0.1 <= float(row["dice_low"]) < 0.6 < float(row["dice_high"]) <= 0.9
+
+
+def test_equal_results_are_told(folder, capsys):
+    study = asked(folder, "seeds: [0, 1]")
+    for point in study.points:
+        finish(point, [0.5, 0.6])
+    assert collect.write(workspace.run_dir("study"), study) == 1
+    assert "have the same results to the last digit" in capsys.readouterr().err
