@@ -12,7 +12,7 @@ from unet_lib import bootstrap, datasets, workspace
 from unet_lib.series import collect, plan, points, report, sweep
 
 _WORKFLOW = workspace.PROJECT / "workflow"
-PROFILES = ("local", "slurm", "kubernetes")
+PROFILES = ("local", "slurm")
 _KIND = ("image_size", "batch_size", "loss", "width", "head", "normalization", "standardize",
          "dropout")  # fmt: skip
 _MEMORY, _MINUTES = 3000, 24 * 60  # of a job, for a scheduler: MB, and when to give it up
