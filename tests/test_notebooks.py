@@ -37,6 +37,7 @@ LANGUAGE = {"codemirror_mode": {"name": "ipython", "version": 3}, "file_extensio
             "mimetype": "text/x-python", "name": "python", "nbconvert_exporter": "python",
             "pygments_lexer": "ipython3"}
 OPENING = ("bootstrap", "imports", "parameters")
+LATER = r"# later: (?:notebook (\d\d)|(data/README\.md))\b"  # who explains the lines below it
 TEXT = ("text/plain", "text/html", "text/markdown", "text/latex")
 
 
@@ -139,6 +140,8 @@ def _parameters(code):
         return
     names = []
     for line in tagged[0].source.splitlines():
+        if re.match(LATER, line):
+            continue
         match = re.fullmatch(r"(\w+): (str|int|float|bool) = (\S.*?)  # (\S.*)", line)
         if not match:
             yield f"no typed literal with a comment: {line!r}"
@@ -412,6 +415,45 @@ def test_no_measured_decimal_stands_in_prose(path):
     """It goes stale in silence; a cell prints it. Settings and toy values stand in backticks."""
     cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
     assert {c.id: found for c in cells if (found := typed_decimals(c.source))} == {}
+
+
+def unexplained(paths: list[Path]) -> list[str]:
+    """Return the parameters that neither the first notebook with them nor a later text explains.
+
+    A text explains a parameter if it names it in backticks.
+    """
+    prose = {path.name[:2]: "\n".join(c.source for c in nbformat.read(path, 4).cells
+                                      if c.cell_type == "markdown") for path in paths}
+    seen, missing = set(), []
+    for path in paths:
+        place, text = path.name[:2], prose[path.name[:2]]
+        for line in cell_of(nbformat.read(path, 4), "parameters").source.splitlines():
+            if (later := re.match(LATER, line)):
+                place = later[1] or later[2]
+                text = prose.get(place) or (workspace.PROJECT / later[2]).read_text("utf-8")
+            elif (name := line.partition(":")[0]) not in seen:
+                seen.add(name)
+                if not re.search(rf"`[^`\n]*\b{name}\b", text):
+                    missing.append(f"{path.name[:2]}: {name} is not explained in {place}")
+    return missing
+
+
+def test_every_parameter_is_explained():
+    assert unexplained(NOTEBOOKS) == []
+
+
+def test_a_parameter_without_a_word_is_found(tmp_path):
+    for number, prose, parameters in (
+        ("01", "`epochs` are", "epochs: int = 2  # a\nwidth: int = 2  # b"),
+        ("02", "`epoch`", "epochs: int = 2  # a\n# later: notebook 03\nhead: str = ''  # c\n"
+         "loss: str = ''  # d"),
+        ("03", "`head = 'direct'`", "# later: data/README.md\ninvert: str = 'no'  # e"),
+    ):
+        cells = [nbformat.v4.new_markdown_cell(prose, id="why"),
+                 nbformat.v4.new_code_cell(parameters, id="parameters")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"{number}_one.ipynb")
+    assert unexplained(sorted(tmp_path.iterdir())) == [
+        "01: width is not explained in 01", "02: loss is not explained in 03"]
 
 
 def test_shared_parameters_are_equal():
