@@ -44,7 +44,7 @@ def pair_grid(
     images, masks = _thin(images), _thin(masks)
     columns = min(columns, len(images))
     rows = 3 * -(-len(images) // columns)
-    figure, axes = _panels(rows, columns, side=2.3)
+    figure, axes = _panels(rows, columns, side=2.6)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         top, column = 3 * (k // columns), k % columns
         _show(axes[top, column], image, titles[k] if titles is not None else "")
@@ -76,7 +76,7 @@ def contact_sheet(
     """
     _check(images, titles, masks=masks)
     columns = min(columns, len(images))
-    figure, axes = _panels(-(-len(images) // columns), columns, side=2.3)
+    figure, axes = _panels(-(-len(images) // columns), columns, side=2.9)
     for ax, image, mask, title in zip(
         axes.flat, _thin(images), _thin(masks), titles, strict=False
     ):
