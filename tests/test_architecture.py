@@ -358,7 +358,7 @@ def test_a_swapped_skip_is_found(notebook, inline):
     with contextlib.redirect_stdout(io.StringIO()):
         exec(swapped, bad)
     different = [one for one, other in zip(rows(bad["unet"]), ROWS, strict=True) if one != other]
-    assert [row[0] for row in different] == ["concatenate", *(f"concatenate_{k}" for k in (1, 2, 3))]
+    assert [row[0] for row in different] == [row[0] for row in ROWS if "Concatenate" in row]
     assert bad["unet"].count_params() == 1_941_093
 
 

@@ -53,7 +53,7 @@ def execute_all(folder: Path) -> None:
 
 
 def shrink(png: str) -> str:
-    """Make a base64 PNG one of a palette of 128 colours without transparency: a third of its size."""
+    """Give a base64 PNG a palette of 128 colours and no transparency: a third of its size."""
     packed = io.BytesIO()
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     image.quantize(128, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
