@@ -37,7 +37,8 @@ LANGUAGE = {"codemirror_mode": {"name": "ipython", "version": 3}, "file_extensio
             "mimetype": "text/x-python", "name": "python", "nbconvert_exporter": "python",
             "pygments_lexer": "ipython3"}
 OPENING = ("bootstrap", "imports", "parameters")
-LATER = r"# later: (?:notebook (\d\d)|(data/README\.md))\b"  # who explains the lines below it
+# Who explains the parameters below such a line.
+LATER = r"# (?:later|earlier): (?:notebook (\d\d)|(data/README\.md))\b"
 TEXT = ("text/plain", "text/html", "text/markdown", "text/latex")
 
 
