@@ -80,11 +80,12 @@ def test_pooling_of_notebook_03_is_keras():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "active", "warns"),
-    [(0.5, 0.549, 1.0, True), (0.5, 0.551, 0.5, False), (0.1, 0.9, 0.0, True)],
+    ("low", "high", "active", "val_dice", "word"),
+    [(0.5, 0.549, 1.0, 0.5, "is grey"), (0.5, 0.551, 0.5, 0.5, ""), (0.1, 0.9, 0.0, 0.5, "is grey"),
+     (0.1, 0.4, 0.5, 0.009, "finds nothing"), (0.1, 0.9, 0.5, 0.01, "")],
 )
-def test_the_alarm_of_notebook_04_warns_of_grey_in_three_epochs_only(low, high, active, warns):
-    """A spread of probabilities below 0.05, or a dead last layer."""
+def test_the_alarm_of_notebook_04_warns_in_three_epochs_only(low, high, active, val_dice, word):
+    """Of probabilities that lie within 0.05, a dead last layer, or a Dice that stays at 0."""
     looked = []
 
     def probe(unet, stack):
@@ -97,13 +98,54 @@ def test_the_alarm_of_notebook_04_warns_of_grey_in_three_epochs_only(low, high, 
     callback.set_model("the model")
     for epoch in range(3):
         with warnings.catch_warnings(record=True, action="always") as caught:
-            callback.on_epoch_end(epoch)
+            callback.on_epoch_end(epoch, {"val_dice": val_dice})
         texts = [str(warning.message) for warning in caught]
-        share = f"{low:.3f} and {high:.3f}, and {active:.0%} of the units of conv2d_22"
-        assert len(texts) == warns and all(share in text for text in texts)
+        share = f"{low:.3f} and {high:.3f}, Dice is {val_dice:.3f}, and {active:.0%} of the units"
+        assert len(texts) == bool(word) and all(share in text for text in texts)
+        assert all(f"my prediction {word}: " in text for text in texts)
         assert all(f"after epoch {epoch + 1} " in text for text in texts)
-    callback.on_epoch_end(3)  # pytest turns a warning into an error
+    callback.on_epoch_end(3, {"val_dice": val_dice})  # pytest turns a warning into an error
     assert looked == [("the model", (4, 8, 8, 1))] * 3
+
+
+def test_slope_and_descent_of_notebook_04_go_to_the_lowest_point():
+    space = lift("04", "loss_at", "slope_at", feature=np.array([2.0, 1.0, 0.5, -1.0]),
+                 truth=np.array([1, 1, 0, 0]))
+    weights = np.linspace(-3, 5, 81)
+    losses = np.array([space["loss_at"](weight) for weight in weights])
+    slopes = np.array([space["slope_at"](weight) for weight in weights])
+    assert np.allclose(slopes[1:-1], np.gradient(losses, weights)[1:-1], atol=2e-3)
+    assert slopes[weights < 1.7].max() < 0 < slopes[weights > 1.8].min()
+
+
+class Pupil:
+    """Stands for a model that has made some steps."""
+
+    def __init__(self, steps):
+        self.optimizer = SimpleNamespace(iterations=steps)
+
+
+def test_strip_of_notebook_04_keeps_five_epochs_and_no_start_that_was_resumed(tmp_path):
+    seen = []
+
+    def predict_squares(model, squares):
+        seen.append(squares.shape)
+        return np.full((1, 8, 8), 0.4, np.float32)
+
+    known = {"prediction": SimpleNamespace(predict_squares=predict_squares), "run": tmp_path}
+    known |= {"val_images": np.zeros((6, 8, 8), np.uint8)}
+    strip = lift("04", "Strip", **known)["Strip"]()
+    strip.set_model(Pupil(steps=26))
+    strip.on_train_begin()
+    assert not (tmp_path / "strip").exists()
+    strip.set_model(Pupil(steps=0))
+    strip.on_train_begin()
+    for epoch in range(12):
+        strip.on_epoch_end(epoch)
+    kept = sorted(path.name for path in (tmp_path / "strip").iterdir())
+    assert kept == [f"epoch-{epoch:02}.png" for epoch in (0, 1, 2, 5, 10)]
+    assert seen == [(1, 8, 8)] * 5
+    assert (datasets.read_image(tmp_path / "strip" / kept[0]) == 102).all()
 
 
 def test_distances_of_notebook_06_are_the_librarys():
