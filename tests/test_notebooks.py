@@ -67,8 +67,9 @@ def faults(notebook, name: str = "01_sound.ipynb") -> list[str]:
 
 
 def _shape(notebook, code, prose):
-    if not 25 <= len(notebook.cells) <= 45:
-        yield f"{len(notebook.cells)} cells, expected 25 to 45"
+    lesson = [bool(re.match(r"## Check yourself", c.source)) for c in notebook.cells] + [True]
+    if not 25 <= lesson.index(True) <= 45:
+        yield f"{lesson.index(True)} cells before 'Check yourself', expected 25 to 45"
     if len(prose) < len(code):
         yield f"{len(prose)} markdown cells for {len(code)} code cells"
     if statistics.median(map(lines, code)) > 6:
@@ -155,8 +156,8 @@ def _ending(notebook):
         yield "the last two parts are not 'Check yourself' and 'Recap'"
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     folded = text.count("<details>"), text.count("</details>"), text.count("<summary>")
-    if folded != (2, 2, 2):
-        yield f"{folded[0]} folded solutions, expected two, each with a <summary>"
+    if folded[0] < 2 or len(set(folded)) > 1:
+        yield f"{folded[0]} folded solutions, expected two or more, each with a <summary>"
     if notebook.cells[-1].cell_type != "markdown" or ".ipynb)" not in notebook.cells[-1].source:
         yield "the recap links to no other notebook"
 
@@ -183,14 +184,14 @@ def _outputs(notebook, code):
         yield from (f"{cell.id}: tag {t!r} is not allowed" for t in tags(cell) if t not in known)
         if re.search(r"#\s*(NBVAL|PYTEST_VALIDATE)_", cell.source):
             yield f"{cell.id}: a comment steers nbval; use the tag"
-        if set(cell.metadata) - {"tags"}:
+        if set(cell.metadata) - set(maintain.KEPT):
             yield f"{cell.id}: metadata of one execution: run make notebooks"
     ignored = [cell.id for cell in code if "nbval-ignore-output" in tags(cell)]
     if len(ignored) * 5 > len(code):
         yield f"{len(ignored)} of {len(code)} code cells are ignored, at most one in five"
     size = sum(len(json.dumps(cell.outputs)) for cell in code)
-    if size > 500_000:
-        yield f"outputs of {size // 1000} kB, at most 500"
+    if size > 900_000:
+        yield f"outputs of {size // 1000} kB, at most 900"
     if notebook.metadata != METADATA | {"language_info": LANGUAGE | {
             "version": notebook.metadata.get("language_info", {}).get("version")}}:
         yield f"notebook metadata is {dict(notebook.metadata)}, expected what Jupyter writes"
@@ -212,7 +213,7 @@ def sound_notebook():
         code("import math", id="imports"),
         prose("Choose.", id="parameters-why"),
         code("epochs: int = 2  # passes", id="parameters", metadata={"tags": ["parameters"]}),
-        *(prose("## Beat", id=f"why-{k}") for k in range(9)),
+        *(prose("## Beat", id=f"why-{k}") for k in range(11)),
         *(cell for k in range(4) for cell in (code(f"print({k})", id=f"show-{k}"),
                                               prose("We see it.", id=f"seen-{k}"))),
         code("assert 0.7 < math.pi / 4 < 0.8", id="bounded",
@@ -308,7 +309,7 @@ BROKEN = {
     "metadata of one execution": put("show-1", metadata={"execution": {"a": "b"}}),
     "2 of 8 code cells are ignored": put("show-1", source="assert 1",
                                          metadata={"tags": ["nbval-ignore-output"]}),
-    "outputs of 600 kB": put("show-1", outputs=stream("x" * 600_000)),
+    "outputs of 950 kB": put("show-1", outputs=stream("x" * 950_000)),
     "notebook metadata is": lambda nb: nb.metadata.kernelspec.update(name="jax38"),
 }
 
@@ -325,6 +326,45 @@ def test_linter_bites(message):
 
 
 # --------------------------------------------------------------------------- the committed ones
+
+
+MEASURED = [path for path in NOTEBOOKS if "05" <= path.name[:2] <= "08"]
+
+
+def decimals(text: str) -> list[str]:
+    """Return decimals in prose: not in backticks, links or folded answers, where they are given."""
+    for kept in (r"<details>.*?</details>", r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)", r"arXiv:\S+"):
+        text = re.sub(kept, " ", text, flags=re.S)
+    return re.findall(r"(?<![\w.])\d*\.\d+", text)
+
+
+def test_a_decimal_in_prose_is_found():
+    text = "It has 0.938, [see](a_0.1.md), `0.5` and\n<details>0.3\n0.4</details> v0.1.0, 2.5 times"
+    assert decimals(text) == ["0.938", "2.5"]
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda p: p.stem)
+def test_no_measured_decimal_is_typed_in_prose(path):
+    """A cell prints it: the next training says another, and prose beside it would be untrue."""
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
+    assert {c.id: found for c in cells if (found := decimals(c.source))} == {}
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda p: p.stem)
+def test_every_figure_has_a_text_for_those_who_do_not_see_it(path):
+    for cell in nbformat.read(path, 4).cells:
+        shows = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        assert shows == bool(cell.metadata.get("alt")), cell.id
+        assert not shows or 40 <= len(cell.metadata.alt) <= 400, cell.id
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda p: p.stem)
+def test_code_and_outputs_fit_the_page(path):
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "code" and not {"bootstrap", "parameters"} & {cell.id}:
+            assert max(map(len, cell.source.splitlines()), default=0) <= 96, cell.id
+        for text in output_texts(cell):
+            assert max(map(len, text.splitlines()), default=0) <= 100, cell.id
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -95,15 +95,16 @@ def test_prediction_grid_outlines_truth_and_prediction(pairs):
     predictions = {"last": moved, "best": empty}
     figure = plotting.prediction_grid(images, masks, predictions, ["a", "b", "c"])
     axes = grid_of(figure, rows=3)
-    assert [ax.get_title() for ax in axes[0]] == ["image", "true mask", "last", "best"]
-    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["a", "b", "c"]
-    np.testing.assert_array_equal(axes[1, 1].images[0].get_array(), masks[1])
-    truth, prediction = contours(axes[0, 2])
+    assert [ax.get_title() for ax in axes[0]] == ["a", "last", "best"]
+    assert [ax.get_title() for ax in axes[:, 0]] == ["a", "b", "c"]
+    truth, prediction = contours(axes[0, 1])
+    assert truth.get_path_effects() and not prediction.get_path_effects()  # differ in grey, too
+    assert [line.get_linestyle()[0][1] is None for line in (truth, prediction)] == [True, False]
     assert span(truth) == [2.5, 9.5, 3.5, 11.5]
     assert span(prediction) == [4.5, 11.5, 3.5, 11.5]
     colors = [to_hex(contour.get_edgecolor()[0]).upper() for contour in (truth, prediction)]
     assert colors == [plotting.TRUTH, plotting.PREDICTION]
-    assert len(contours(axes[0, 3])) == 1, "an empty prediction has no outline"
+    assert len(contours(axes[0, 2])) == 1, "an empty prediction has no outline"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["truth", "prediction"]
 
@@ -160,7 +161,7 @@ def test_nothing_leaks_into_other_figures(pairs):
 
 def test_figures_have_the_agreed_resolution(pairs):
     figures = [plotting.pair_grid(*pairs), plotting.training_curves(HISTORY)]
-    assert [figure.dpi for figure in figures] == [80, 80]
+    assert [figure.dpi for figure in figures] == [110, 110]
 
 
 def broken(images, masks, fault):
@@ -230,8 +231,8 @@ def test_a_grid_draws_no_more_pixels_than_a_panel_can_show(side, shown):
     drawn = figure.axes[0].images[0].get_array()
     step = -(-side // 800)
     assert len(drawn) == shown and np.array_equal(drawn, image[::step, ::step])
-    top, bottom = span(contours(figure.axes[2])[0])[2:]
+    top, bottom = span(contours(figure.axes[1])[0])[2:]
     assert abs(top * step - side / 4) <= step and abs(bottom * step - side / 2) <= step
-    assert figure.axes[2].get_ylim() == (shown - 0.5, -0.5)
+    assert figure.axes[1].get_ylim() == (shown - 0.5, -0.5)
     grid = plotting.pair_grid([image], [mask])
     assert [len(ax.images[0].get_array()) for ax in grid.axes] == [shown] * 3

@@ -11,11 +11,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
 TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
-DPI = 80
+DPI = 110
 LARGEST = 800  # px of a side that a panel of a grid is drawn from
+_EDGE = [withStroke(linewidth=3, foreground="black")]  # around an outline
 _MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
 
 
@@ -90,13 +92,16 @@ def prediction_grid(
     predictions: dict[str, Sequence[np.ndarray]],
     titles: Sequence[str] | None = None,
 ) -> Figure:
-    """Show one case a row: the image, the true mask, then each prediction's outline on the image.
+    """Show one case a row: the image, then on it the outlines of truth and of each prediction.
+
+    Truth is a blue line with a dark edge, a prediction an orange dashed one, so that they differ in
+    grey as well.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
         masks: true masks, (H, W) in {0, 1} or bool, each of its image's size.
         predictions: name of a model -> its masks (not probabilities), in the order of `images`.
-        titles: one text left of each row, such as the id.
+        titles: one text above each image, such as the id.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -105,16 +110,15 @@ def prediction_grid(
     _check(images, titles, masks=masks, **named)
     images, masks = _thin(images), _thin(masks)
     predictions = {name: _thin(values) for name, values in predictions.items()}
-    figure, axes = _panels(len(images), 2 + len(predictions), side=1.8)
+    figure, axes = _panels(len(images), 1 + len(predictions), side=2.6)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        _show(axes[k, 0], image, "" if k else "image")
-        _show(axes[k, 1], mask, "" if k else "true mask", top_value=1)
-        axes[k, 0].set_ylabel(titles[k] if titles is not None else "", fontsize=8)
-        for ax, (name, predicted) in zip(axes[k, 2:], predictions.items(), strict=True):
-            _show(ax, image, "" if k else name)
+        _show(axes[k, 0], image, titles[k] if titles is not None else "image")
+        for ax, (name, predicted) in zip(axes[k, 1:], predictions.items(), strict=True):
+            _show(ax, image, name)
             outline(ax, mask, color=TRUTH)
-            outline(ax, predicted[k], color=PREDICTION)
-    lines = [Line2D([], [], color=color) for color in (TRUTH, PREDICTION)]
+            outline(ax, predicted[k], color=PREDICTION, dashed=True)
+    lines = [Line2D([], [], color=TRUTH, path_effects=_EDGE),
+             Line2D([], [], color=PREDICTION, linestyle="--")]
     figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
@@ -154,7 +158,9 @@ def training_curves(
     return figure
 
 
-def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None) -> None:
+def outline(
+    ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None, dashed: bool = False
+) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
     Args:
@@ -162,13 +168,17 @@ def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None)
         mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
         color: a Matplotlib colour.
         label: text for `ax.legend()`.
+        dashed: a dashed line instead of one with a dark edge, as predictions have it.
     """
     height, width = mask.shape
+    style, effects = ("--", None) if dashed else ("-", _EDGE)
     if np.any(mask):
         x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
-        ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color], linewidths=1.5)
+        line = ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color],
+                          linewidths=1.5, linestyles=style)
+        line.set_path_effects(effects)
     if label is not None:
-        ax.plot([], [], color=color, label=label)
+        ax.plot([], [], style, color=color, label=label, path_effects=effects)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
@@ -196,7 +206,7 @@ def _thin(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _show(ax: Axes, pixels: np.ndarray, title: str, *, top_value: int = 255) -> None:
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=top_value)
-    ax.set_title(title, fontsize=8)
+    ax.set_title(title, fontsize=9)
 
 
 def _check(images: Sequence[np.ndarray], titles: Sequence[str] | None, **masks) -> None:
