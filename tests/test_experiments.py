@@ -258,8 +258,9 @@ def test_column_and_show(capsys):
     assert len(experiments.column(rows, "none")) == 0
     experiments.show(rows, ["b", "none", "a"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[0].startswith("b ")
-    assert lines[1].split() == "a 4 s dice 0.600 (0.500 to 0.700)".split()
+    assert lines[0].split() == ["s", "dice"] and lines[1].startswith("b ") and len(lines) == 3
+    assert lines[2].split() == "a 4 0.600 (0.500–0.700)".split()
+    assert len({len(line) for line in lines}) == 1
 
 
 def test_best_differs_from_the_original_in_what_the_notebook_says():
@@ -269,6 +270,15 @@ def test_best_differs_from_the_original_in_what_the_notebook_says():
 
 
 # -------------------------------------------------------------------------------------- figures
+
+
+def test_a_difference_counts_where_no_seed_crosses_over():
+    values = {"a": (0.5, 0.6), "b": (0.61, 0.7), "c": (0.55, 0.65), "d": (0.9,)}
+    rows = [{"variant": v, "dice": x} for v, found in values.items() for x in found]
+    said = [experiments.difference(rows, *pair) for pair in ("ba", "ab", "ca", "ac", "da", "ax")]
+    assert said == ["0.105 higher, ranges apart", "0.105 lower, ranges apart",
+                    "0.050 higher, ranges overlap", "0.050 lower, ranges overlap",
+                    "0.350 higher, one seed: no verdict", "not measured"]
 
 
 def test_ranges_show_mean_seeds_and_range_from_the_top():

@@ -31,6 +31,9 @@ ORIGINAL = {
     "schedule": "constant", "augment": "none", "augmentation_strength": 1.0, "batch_size": 10,
 }  # fmt: skip
 
+#: Settings of a recipe that `build_unet` takes.
+LAYERS = ("width", "head", "normalization", "standardize", "dropout")
+
 #: What notebook 07 arrives at.
 BEST = ORIGINAL | {
     "head": "direct", "normalization": "batch", "loss": "bce_dice", "learning_rate": 2e-3,
@@ -62,8 +65,7 @@ def train(
         unlike the clock's, they hardly depend on what else the machine does.
     """
     keras.utils.set_random_seed(seed)
-    names = ("width", "head", "normalization", "standardize", "dropout")
-    unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in names})
+    unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in LAYERS})
     if start is not None:
         unet.set_weights(start.get_weights())
     steps = batches.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
@@ -219,13 +221,37 @@ def show(rows: list[dict], variants: list[str], names: Sequence[str] = ("dice",)
         variants: those to show, in this order; one without rows is left out.
         names: of the columns.
     """
+    print(f"{'':<26}{'s':>4}" + "".join(f"{name.replace('_', ' '):>23}" for name in names))
     for variant in variants:
         seconds = column(rows, variant, "seconds")
         if len(seconds):
-            found = {name: column(rows, variant, name) for name in names}
-            texts = [f"{name} {v.mean():.3f} ({v.min():.3f} to {v.max():.3f})"
-                     for name, v in found.items()]
-            print(f"{variant:<20} {seconds.mean():3.0f} s ", "  ".join(texts))
+            found = [column(rows, variant, name) for name in names]
+            texts = [f"{v.mean():.3f} ({v.min():.3f}–{v.max():.3f})" for v in found]
+            print(f"{variant:<26}{seconds.mean():4.0f}" + "".join(f"{text:>23}" for text in texts))
+
+
+def difference(rows: list[dict], variant: str, other: str, name: str = "dice") -> str:
+    """Say how one variant compares with another, and whether the seeds let one say so.
+
+    Args:
+        rows: as `read_table` gives them.
+        variant: the one that is judged.
+        other: the one beside it.
+        name: of the column.
+
+    Returns:
+        "0.023 lower, ranges apart" if every seed of one is above every seed of the other, else
+        "0.001 higher, ranges overlap"; "one seed: no verdict"; "not measured".
+    """
+    found, beside = column(rows, variant, name), column(rows, other, name)
+    if not len(found) or not len(beside):
+        return "not measured"
+    gain = found.mean() - beside.mean()
+    text = f"{abs(gain):.3f} {'higher' if gain > 0 else 'lower'}"
+    if len(found) < 2 or len(beside) < 2:
+        return f"{text}, one seed: no verdict"
+    apart = found.min() > beside.max() or found.max() < beside.min()
+    return f"{text}, ranges {'apart' if apart else 'overlap'}"
 
 
 def ranges(

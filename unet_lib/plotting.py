@@ -158,6 +158,58 @@ def training_curves(
     return figure
 
 
+def reliability_curves(curves: dict[str, dict]) -> Figure:
+    """Draw what was said against what was found, beside the diagonal of a calibrated model.
+
+    Args:
+        curves: name -> what `calibration.reliability` returns.
+    """
+    figure, ax = plt.subplots(figsize=(4.6, 3.8), dpi=DPI, layout="constrained")
+    ax.plot([0, 1], [0, 1], ":", color="black", label="calibrated")
+    styles = (("o-", VALIDATION), ("s--", "black"), ("^-.", "0.5"))
+    for (name, curve), (style, color) in zip(curves.items(), styles, strict=False):
+        label = f"{name}, ECE {curve['error']:.3f}"
+        ax.plot(curve["said"], curve["found"], style, color=color, label=label)
+    ax.set(xlabel="mean probability said", ylabel="share of lung found")
+    ax.legend(fontsize=9)
+    return figure
+
+
+def dot_rows(
+    rows: dict[str, Sequence[float]], *, xlabel: str, intervals: dict[str, dict] | None = None
+) -> Figure:
+    """Show a row of dots for each name, one dot an image, and their mean as a diamond.
+
+    Args:
+        rows: name -> its values; the first is the top row.
+        xlabel: what they are.
+        intervals: name -> "low" and "high" of the mean, drawn as a bar.
+    """
+    size = (7.5, 0.55 * len(rows) + 1)
+    figure, ax = plt.subplots(figsize=size, dpi=DPI, layout="constrained")
+    for place, (name, values) in enumerate(rows.items()):
+        ax.plot(values, np.full(len(values), place - 0.15), "o", color="0.6", markersize=4)
+        if intervals:
+            ends = [intervals[name]["low"], intervals[name]["high"]]
+            ax.plot(ends, [place + 0.15] * 2, color=VALIDATION, linewidth=3)
+        ax.plot(np.mean(values), place + 0.15, "D", color=VALIDATION)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
+    return figure
+
+
+def panels(shown: dict[str, np.ndarray]) -> Figure:
+    """Show arrays side by side in grey.
+
+    Args:
+        shown: title -> (H, W), 0 black and 1 white.
+    """
+    figure, axes = _panels(1, len(shown), side=2.4)
+    for ax, (name, values) in zip(axes[0], shown.items(), strict=True):
+        _show(ax, values, name, top_value=1)
+    return figure
+
+
 def outline(
     ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None, dashed: bool = False
 ) -> None:
