@@ -127,16 +127,6 @@ def test_dice_of_an_accuracy_in_notebook_07():
     assert dice_of(0.95, 0.01) == 0
 
 
-def test_frame_of_notebook_07_keeps_a_pairs_shape_and_shrinks_it():
-    framed = lift("07", "framed")["framed"]
-    for shape in ((64, 48), (101, 77)):
-        image = np.full(shape, 200, np.uint8)
-        found = framed(image)
-        assert found.shape == shape and found[0, 0] == found[-1, -1] == 0
-        assert found[shape[0] // 2, shape[1] // 2] == 200
-        assert np.mean(found > 0) == pytest.approx(0.75**2, abs=0.03)
-
-
 def test_macs_of_notebook_08_agree_with_the_published_13_74_gmac():
     from unet_lib import architecture
 

@@ -17,7 +17,7 @@ TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
 TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
 DPI = 110
 LARGEST = 800  # px of a side that a panel of a grid is drawn from
-_EDGE = [withStroke(linewidth=3, foreground="black")]  # around an outline
+_EDGE = [withStroke(linewidth=2.6, foreground="black")]  # around an outline
 _MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
 
 
@@ -110,7 +110,8 @@ def prediction_grid(
     _check(images, titles, masks=masks, **named)
     images, masks = _thin(images), _thin(masks)
     predictions = {name: _thin(values) for name, values in predictions.items()}
-    figure, axes = _panels(len(images), 1 + len(predictions), side=2.6)
+    columns = 1 + len(predictions)
+    figure, axes = _panels(len(images), columns, side=min(3.2, 8.4 / columns))
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         _show(axes[k, 0], image, titles[k] if titles is not None else "image")
         for ax, (name, predicted) in zip(axes[k, 1:], predictions.items(), strict=True):
@@ -204,7 +205,7 @@ def panels(shown: dict[str, np.ndarray]) -> Figure:
     Args:
         shown: title -> (H, W), 0 black and 1 white.
     """
-    figure, axes = _panels(1, len(shown), side=2.4)
+    figure, axes = _panels(1, len(shown), side=2.1)
     for ax, (name, values) in zip(axes[0], shown.items(), strict=True):
         _show(ax, values, name, top_value=1)
     return figure
@@ -227,7 +228,7 @@ def outline(
     if np.any(mask):
         x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
         line = ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color],
-                          linewidths=1.5, linestyles=style)
+                          linewidths=1.3, linestyles=style)
         line.set_path_effects(effects)
     if label is not None:
         ax.plot([], [], style, color=color, label=label, path_effects=effects)
