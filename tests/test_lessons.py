@@ -1,6 +1,7 @@
 """The functions that a reader writes in the notebooks, lifted out and checked with many inputs."""
 
 import ast
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -125,6 +126,21 @@ def test_dice_of_an_accuracy_in_notebook_07():
         found = dice_of(metrics.score(truth, guess)["accuracy"], truth.mean())
         assert found == pytest.approx(metrics.dice(truth, guess))
     assert dice_of(0.95, 0.01) == 0
+
+
+def printed(notebook, cell_id):
+    (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
+    (cell,) = (cell for cell in nbformat.read(path, 4).cells if cell.id == cell_id)
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def test_the_recipe_that_notebook_07_finds_helps_on_validation_and_on_test_images():
+    """In the committed outputs: Dice at least 0.02 above the first run, and a test score beside."""
+    means = re.findall(r"'dice': ([\d.]+)", printed("07", "compare"))
+    first, second = map(float, means)
+    assert second >= first + 0.02
+    found = dict(re.findall(r"^(\w+) +Dice ([\d.]+)", printed("07", "test"), re.M))
+    assert set(found) == {"validation", "test"} and float(found["test"]) >= first + 0.02
 
 
 def test_macs_of_notebook_08_agree_with_the_published_13_74_gmac():

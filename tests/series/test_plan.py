@@ -197,7 +197,7 @@ def test_predecessors_are_all_that_a_notebook_needs_among_those_chosen():
 
     assert before("01", "02", "03", "04", "05", "06", "07", "08") == {
         numbers["01"]: set(), numbers["02"]: {"01"}, numbers["03"]: set(), numbers["04"]: {"01"},
-        numbers["05"]: {"01", "04"}, numbers["06"]: {"01", "04"},
+        numbers["05"]: {"01", "04"}, numbers["06"]: {"01", "04", "05"},
         numbers["07"]: {"01", "04", "05"},
         numbers["08"]: {"01"},
     }  # fmt: skip
