@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import re
 
 import keras
@@ -261,6 +262,16 @@ def test_column_and_show(capsys):
     assert lines[0].split() == ["s", "dice"] and lines[1].startswith("b ") and len(lines) == 3
     assert lines[2].split() == "a 4 0.600 (0.500–0.700)".split()
     assert len({len(line) for line in lines}) == 1
+
+
+def test_many_models_in_one_process_are_no_mistake(caplog):
+    """TensorFlow warns of tracing anew; other warnings of it are still heard."""
+    log = logging.getLogger("tensorflow")
+    log.addHandler(caplog.handler)
+    log.warning("5 out of the last 13 calls triggered tf.function retracing")
+    log.warning("something else")
+    log.removeHandler(caplog.handler)
+    assert {record.getMessage() for record in caplog.records} == {"something else"}
 
 
 def test_best_differs_from_the_original_in_what_the_notebook_says():

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from unet_lib import (
     workspace,
 )
 from unet_lib.augmentation import Augmentation
+
+# Each of many models is traced anew, as it must be; TensorFlow takes that for a mistake.
+logging.getLogger("tensorflow").addFilter(lambda told: "retracing" not in told.getMessage())
 
 #: The settings of the original, but for the number of epochs.
 ORIGINAL = {

@@ -94,8 +94,8 @@ def prediction_grid(
 ) -> Figure:
     """Show one case a row: the image, then on it the outlines of truth and of each prediction.
 
-    Truth is a blue line with a dark edge, a prediction an orange dashed one, so that they differ in
-    grey as well.
+    Truth is a solid blue line, a prediction a dashed orange one, so that they differ in grey as
+    well; both have a dark edge.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
@@ -118,8 +118,8 @@ def prediction_grid(
             _show(ax, image, name)
             outline(ax, mask, color=TRUTH)
             outline(ax, predicted[k], color=PREDICTION, dashed=True)
-    lines = [Line2D([], [], color=TRUTH, path_effects=_EDGE),
-             Line2D([], [], color=PREDICTION, linestyle="--")]
+    lines = [Line2D([], [], color=color, linestyle=style, path_effects=_EDGE)
+             for color, style in ((TRUTH, "-"), (PREDICTION, "--"))]
     figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
@@ -221,17 +221,17 @@ def outline(
         mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
         color: a Matplotlib colour.
         label: text for `ax.legend()`.
-        dashed: a dashed line instead of one with a dark edge, as predictions have it.
+        dashed: a dashed line, as predictions have it.
     """
     height, width = mask.shape
-    style, effects = ("--", None) if dashed else ("-", _EDGE)
+    style = "--" if dashed else "-"
     if np.any(mask):
         x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
         line = ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color],
                           linewidths=1.3, linestyles=style)
-        line.set_path_effects(effects)
+        line.set_path_effects(_EDGE)
     if label is not None:
-        ax.plot([], [], style, color=color, label=label, path_effects=effects)
+        ax.plot([], [], style, color=color, label=label, path_effects=_EDGE)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
