@@ -3,7 +3,6 @@
 import html.parser
 import json
 import os
-import re
 
 import nbformat
 import pytest
@@ -25,7 +24,7 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.ids, self.links, self.images, self.text = [], [], [], ""
+        self.ids, self.links, self.images, self.texts, self.text = [], [], [], [], ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -33,6 +32,7 @@ class Page(html.parser.HTMLParser):
         self.ids += [attrs["id"]] if "id" in attrs else []
         self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
         self.images += [attrs["src"]] if tag == "img" else []
+        self.texts += [attrs.get("alt")] if tag == "img" else []
 
     def handle_data(self, data):
         self.text += data
@@ -62,6 +62,16 @@ def test_page_holds_all_notebooks_and_refers_to_nothing_outside(tmp_path):
     assert len(page.images) == 2
     assert all(src.startswith("data:image/png;base64,") for src in page.images)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["report.html"]
+
+
+def test_a_figure_bears_the_text_that_its_cell_gives_it(tmp_path):
+    path = executed(tmp_path, "01_one", None)
+    notebook = nbformat.read(path, 4)
+    notebook.cells[1].metadata["alt"] = 'A "dot" & a line.'
+    nbformat.write(notebook, path)
+    report.write_report([path, executed(tmp_path, "02_two", None)], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert page.texts == ['A "dot" & a line.', "Figure without a description."]
 
 
 def test_ids_of_cells_are_no_longer_than_nbformat_allows(tmp_path):
