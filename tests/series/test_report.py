@@ -3,6 +3,7 @@
 import html.parser
 import json
 import os
+import re
 
 import nbformat
 import pytest
