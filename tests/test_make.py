@@ -348,7 +348,8 @@ def test_a_shrunk_picture_keeps_its_greys_and_the_colour_of_a_thin_line():
 
 def test_what_a_person_wrote_about_a_cell_is_kept():
     cell = nbformat.v4.new_code_cell("1", metadata={
-        "alt": "A line.", "tags": ["x"], "jupyter": {"source_hidden": True}, "execution": {"a": "1"}})
+        "alt": "A line.", "tags": ["x"], "jupyter": {"source_hidden": True},
+        "execution": {"a": "1"}})
     notebook = nbformat.v4.new_notebook(cells=[cell])
     maintain.tidy(notebook)
     assert set(notebook.cells[0].metadata) == {"alt", "tags", "jupyter"}

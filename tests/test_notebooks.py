@@ -37,6 +37,7 @@ LANGUAGE = {"codemirror_mode": {"name": "ipython", "version": 3}, "file_extensio
             "mimetype": "text/x-python", "name": "python", "nbconvert_exporter": "python",
             "pygments_lexer": "ipython3"}
 OPENING = ("bootstrap", "imports", "parameters")
+LATER = r"# later: (?:notebook (\d\d)|(data/README\.md))\b"  # who explains the lines below it
 TEXT = ("text/plain", "text/html", "text/markdown", "text/latex")
 
 
@@ -67,9 +68,9 @@ def faults(notebook, name: str = "01_sound.ipynb") -> list[str]:
 
 
 def _shape(notebook, code, prose):
-    lesson = [bool(re.match(r"## Check yourself", c.source)) for c in notebook.cells] + [True]
-    if not 25 <= lesson.index(True) <= 45:
-        yield f"{lesson.index(True)} cells before 'Check yourself', expected 25 to 45"
+    count = len(_lesson(notebook))
+    if not 25 <= count <= 45:
+        yield f"{count} cells before 'Check yourself', expected 25 to 45"
     if len(prose) < len(code):
         yield f"{len(prose)} markdown cells for {len(code)} code cells"
     if statistics.median(map(lines, code)) > 6:
@@ -88,6 +89,12 @@ def _shape(notebook, code, prose):
     headings = [h for c in prose for h in re.findall(r"^# .+", _unfenced(c.source), re.M)]
     if len(headings) != 1:
         yield f"{len(headings)} headings of the first level, expected one"
+
+
+def _lesson(notebook) -> list:
+    """Return the cells before "Check yourself": exercises, appendices and recap come on top."""
+    starts = [n for n, c in enumerate(notebook.cells) if c.source.startswith("## Check yourself")]
+    return notebook.cells[: min(starts, default=None)]
 
 
 def _unfenced(source: str) -> str:
@@ -133,6 +140,8 @@ def _parameters(code):
         return
     names = []
     for line in tagged[0].source.splitlines():
+        if re.match(LATER, line):
+            continue
         match = re.fullmatch(r"(\w+): (str|int|float|bool) = (\S.*?)  # (\S.*)", line)
         if not match:
             yield f"no typed literal with a comment: {line!r}"
@@ -152,12 +161,13 @@ def _parameters(code):
 
 def _ending(notebook):
     headings = [re.match(r"## (.+)", c.source) for c in notebook.cells if c.cell_type == "markdown"]
-    if [h[1].strip() for h in headings if h][-2:] != ["Check yourself", "Recap"]:
-        yield "the last two parts are not 'Check yourself' and 'Recap'"
+    parts = [h[1].strip() for h in headings if h and not h[1].startswith("Appendix")]
+    if parts[-2:] != ["Check yourself", "Recap"]:
+        yield "the last two parts, appendices aside, are not 'Check yourself' and 'Recap'"
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     folded = text.count("<details>"), text.count("</details>"), text.count("<summary>")
-    if folded[0] < 2 or len(set(folded)) > 1:
-        yield f"{folded[0]} folded solutions, expected two or more, each with a <summary>"
+    if folded[0] < 4 or len(set(folded)) > 1:  # at least one exercise, and a quiz of three
+        yield f"{folded[0]} folded answers, expected four or more, each with a <summary>"
     if notebook.cells[-1].cell_type != "markdown" or ".ipynb)" not in notebook.cells[-1].source:
         yield "the recap links to no other notebook"
 
@@ -206,7 +216,7 @@ def sound_notebook():
     badge = BADGE.format(REPOSITORY.removeprefix("https://github.com/"), RELEASE, "01_sound.ipynb")
     title = (f"# Sound\n\n{badge}\n\nWhat is it?\n\n**You will learn** to\n\n"
              "**Needs** nothing. **Produces** nothing. 2 minutes.")
-    solution = "<details><summary>Solution</summary>\n\n4\n\n</details>"
+    solution = "<details><summary>Solution</summary>\n\n4\n\n</details>\n" * 4
     cells = [
         prose(title, id="title"),
         code(f'REPOSITORY, RELEASE = "{REPOSITORY}", "{RELEASE}"\n', id="bootstrap"),
@@ -218,7 +228,7 @@ def sound_notebook():
                                               prose("We see it.", id=f"seen-{k}"))),
         code("assert 0.7 < math.pi / 4 < 0.8", id="bounded",
              metadata={"tags": ["nbval-ignore-output"]}),
-        prose(f"## Check yourself\n\n{solution}\n{solution}", id="check-yourself"),
+        prose(f"## Check yourself\n\n{solution}", id="check-yourself"),
         prose("## Recap\n\nNext: [two](02_two.ipynb)", id="recap"),
     ]
     for count, cell in enumerate((c for c in cells if c.cell_type == "code"), 1):
@@ -263,7 +273,8 @@ def stream(text, name="stdout"):
 
 
 BROKEN = {
-    "24 cells before 'Check yourself'": lambda nb: nb.cells.remove(cell_of(nb, "why-0")),
+    "24 cells before 'Check yourself', expected 25": lambda nb: nb.cells.remove(
+        cell_of(nb, "why-0")),
     "median code cell has 7": lambda nb: [
         put(f"show-{k}", source="x = 1\n" * 7)(nb) for k in range(4)] + [
         put("bounded", source="assert 1\n" * 7)(nb)],
@@ -290,8 +301,8 @@ BROKEN = {
     "papermill reads the parameters []": swap("parameters", "passes", "passes = rounds"),
     "declared int but holds: float": swap("parameters", "2", "2.5"),
     "declared int but holds: expression": swap("parameters", "2", "1 + len('a')"),
-    "last two parts are not": move("recap", 20),
-    "1 folded solutions": put("check-yourself", source="## Check yourself\n<details><summary>x"
+    "last two parts, appendices aside, are not": move("recap", 20),
+    "1 folded answers": put("check-yourself", source="## Check yourself\n<details><summary>x"
                               "</summary></details>"),
     "the recap links to no other": swap("recap", "02_two.ipynb", "x"),
     "execution counts are [1, 2, 3, 4, None": put("show-1", execution_count=None),
@@ -328,45 +339,6 @@ def test_linter_bites(message):
 # --------------------------------------------------------------------------- the committed ones
 
 
-MEASURED = [path for path in NOTEBOOKS if "05" <= path.name[:2] <= "08"]
-
-
-def decimals(text: str) -> list[str]:
-    """Return decimals in prose: not in backticks, links or folded answers, where they are given."""
-    for kept in (r"<details>.*?</details>", r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)", r"arXiv:\S+"):
-        text = re.sub(kept, " ", text, flags=re.S)
-    return re.findall(r"(?<![\w.])\d*\.\d+", text)
-
-
-def test_a_decimal_in_prose_is_found():
-    text = "It has 0.938, [see](a_0.1.md), `0.5` and\n<details>0.3\n0.4</details> v0.1.0, 2.5 times"
-    assert decimals(text) == ["0.938", "2.5"]
-
-
-@pytest.mark.parametrize("path", MEASURED, ids=lambda p: p.stem)
-def test_no_measured_decimal_is_typed_in_prose(path):
-    """A cell prints it: the next training says another, and prose beside it would be untrue."""
-    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
-    assert {c.id: found for c in cells if (found := decimals(c.source))} == {}
-
-
-@pytest.mark.parametrize("path", MEASURED, ids=lambda p: p.stem)
-def test_every_figure_has_a_text_for_those_who_do_not_see_it(path):
-    for cell in nbformat.read(path, 4).cells:
-        shows = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-        assert shows == bool(cell.metadata.get("alt")), cell.id
-        assert not shows or 40 <= len(cell.metadata.alt) <= 400, cell.id
-
-
-@pytest.mark.parametrize("path", MEASURED, ids=lambda p: p.stem)
-def test_code_and_outputs_fit_the_page(path):
-    for cell in nbformat.read(path, 4).cells:
-        if cell.cell_type == "code" and not {"bootstrap", "parameters"} & {cell.id}:
-            assert max(map(len, cell.source.splitlines()), default=0) <= 96, cell.id
-        for text in output_texts(cell):
-            assert max(map(len, text.splitlines()), default=0) <= 100, cell.id
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_anatomy(path):
     assert faults(nbformat.read(path, 4), path.name) == []
@@ -377,8 +349,113 @@ def test_notebooks_are_numbered_without_a_gap():
     assert len(NOTEBOOKS) >= 5
 
 
-def test_bootstrap_is_the_same_everywhere():
-    assert len({cell_of(nbformat.read(p, 4), "bootstrap").source for p in NOTEBOOKS}) == 1
+def test_bootstrap_is_the_same_everywhere_introduced_and_folded():
+    """The first code on the page is none that a beginner has to read."""
+    cells = []
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, 4)
+        cells.append(cell_of(notebook, "bootstrap"))
+        before = notebook.cells[notebook.cells.index(cells[-1]) - 1]
+        said = "This cell finds or fetches the project. You need not read it."
+        assert before.source.splitlines()[-1] == said, path.stem
+    assert len({cell.source for cell in cells}) == 1
+    folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    assert [dict(cell.metadata) for cell in cells] == [folded] * len(cells)
+
+
+STEPS = ("01 data", "02 look", "03 build", "04 train", "05 evaluate", "06 in depth", "07 the gap",
+         "08 how wide", "09 your images")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[: len(STEPS)], ids=lambda p: p.stem)
+def test_the_title_says_where_we_are_and_how_long_it_takes(path):
+    """One line names all steps, the present one in bold, right below the question."""
+    title = nbformat.read(path, 4).cells[0].source.split("\n\n")
+    steps = [f"**{step}**" if step[:2] == path.name[:2] else step for step in STEPS]
+    assert title[2].endswith("?**") and title[3] == " · ".join(steps)
+    times = r"Runs in (about )?\d+ (seconds|minutes?); takes about \d+ minutes to read\."
+    assert re.match(times, title[-1])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_each_figure_is_described(path):
+    """In the cell's metadata, which the report prints, for who does not see the picture."""
+    for cell in nbformat.read(path, 4).cells:
+        drawn = [out for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+        assert len(cell.metadata.get("alt", "").split()) >= 8 if drawn else True, cell.id
+        assert drawn or "alt" not in cell.metadata, cell.id
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_nothing_is_wider_than_the_page(path):
+    """JupyterLab's column holds some 107 characters."""
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "code":
+            known = cell.id in ("bootstrap", "parameters")  # folded; a line each
+            wide = [line for line in cell.source.splitlines() if len(line) > 96 and not known]
+            texts = [out.get("text", out.get("data", {}).get("text/plain", ""))
+                     for out in cell.outputs]
+            printed = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(texts)).splitlines()  # no colours
+            assert wide + [line for line in printed if len(line) > 100] == [], cell.id
+
+
+def typed_decimals(source: str) -> list[str]:
+    """Return numbers like 0.93 in prose: outside code, links and folded answers."""
+    for part in (r"^```.*?^```", r"<details>.*?</details>", r"`[^`]*`", r"\[[^\]]*\]\([^)]*\)"):
+        source = re.sub(part, "", source, flags=re.M | re.S)
+    return re.findall(r"(?<![\w.])0\.\d+", source)
+
+
+def test_a_typed_decimal_is_found_and_a_setting_is_not():
+    source = "Dice 0.93, [0.5](a-0.7.md), `0.85`, 1.0.2\n```\n0.1\n```\n<details>0.3\n</details>"
+    source += " and 0.04."
+    assert typed_decimals(source) == ["0.93", "0.04"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[3:], ids=lambda p: p.stem)
+def test_no_measured_decimal_stands_in_prose(path):
+    """It goes stale in silence; a cell prints it. Settings and toy values stand in backticks."""
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
+    assert {c.id: found for c in cells if (found := typed_decimals(c.source))} == {}
+
+
+def unexplained(paths: list[Path]) -> list[str]:
+    """Return the parameters that neither the first notebook with them nor a later text explains.
+
+    A text explains a parameter if it names it in backticks.
+    """
+    prose = {path.name[:2]: "\n".join(c.source for c in nbformat.read(path, 4).cells
+                                      if c.cell_type == "markdown") for path in paths}
+    seen, missing = set(), []
+    for path in paths:
+        place, text = path.name[:2], prose[path.name[:2]]
+        for line in cell_of(nbformat.read(path, 4), "parameters").source.splitlines():
+            if (later := re.match(LATER, line)):
+                place = later[1] or later[2]
+                text = prose.get(place) or (workspace.PROJECT / later[2]).read_text("utf-8")
+            elif (name := line.partition(":")[0]) not in seen:
+                seen.add(name)
+                if not re.search(rf"`[^`\n]*\b{name}\b", text):
+                    missing.append(f"{path.name[:2]}: {name} is not explained in {place}")
+    return missing
+
+
+def test_every_parameter_is_explained():
+    assert unexplained(NOTEBOOKS) == []
+
+
+def test_a_parameter_without_a_word_is_found(tmp_path):
+    for number, prose, parameters in (
+        ("01", "`epochs` are", "epochs: int = 2  # a\nwidth: int = 2  # b"),
+        ("02", "`epoch`", "epochs: int = 2  # a\n# later: notebook 03\nhead: str = ''  # c\n"
+         "loss: str = ''  # d"),
+        ("03", "`head = 'direct'`", "# later: data/README.md\ninvert: str = 'no'  # e"),
+    ):
+        cells = [nbformat.v4.new_markdown_cell(prose, id="why"),
+                 nbformat.v4.new_code_cell(parameters, id="parameters")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"{number}_one.ipynb")
+    assert unexplained(sorted(tmp_path.iterdir())) == [
+        "01: width is not explained in 01", "02: loss is not explained in 03"]
 
 
 def test_shared_parameters_are_equal():

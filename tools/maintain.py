@@ -21,7 +21,7 @@ sys.path.insert(0, str(PROJECT))
 SERIES = re.compile(r"[0-9]{2}_[a-z0-9_]+\.ipynb")  # no "01_mine copy.ipynb" beside them
 RESULT = "gallery-validation", "05_result.png"  # the cell whose figure the README shows
 # What Jupyter itself writes when it saves, so that opening a notebook changes nothing.
-KEPT = ("tags", "alt", "jupyter", "cellView")  # of a cell's metadata: what a person wrote
+KEPT = ("tags", "alt", "jupyter", "cellView")  # the last two fold a cell, in Jupyter and Colab
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 

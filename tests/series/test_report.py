@@ -25,7 +25,8 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.ids, self.links, self.images, self.texts, self.text = [], [], [], [], ""
+        self.ids, self.links, self.images, self.text = [], [], [], ""
+        self.described = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -33,7 +34,7 @@ class Page(html.parser.HTMLParser):
         self.ids += [attrs["id"]] if "id" in attrs else []
         self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
         self.images += [attrs["src"]] if tag == "img" else []
-        self.texts += [attrs.get("alt")] if tag == "img" else []
+        self.described += [attrs.get("alt")] if tag == "img" else []
 
     def handle_data(self, data):
         self.text += data
@@ -65,14 +66,16 @@ def test_page_holds_all_notebooks_and_refers_to_nothing_outside(tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["report.html"]
 
 
-def test_a_figure_bears_the_text_that_its_cell_gives_it(tmp_path):
+def test_each_figure_is_described_in_words(tmp_path):
+    """A reader who does not see it hears what the cell's metadata say."""
     path = executed(tmp_path, "01_one", None)
     notebook = nbformat.read(path, 4)
-    notebook.cells[1].metadata["alt"] = 'A "dot" & a line.'
+    notebook.cells[1].metadata["alt"] = 'Two <lungs>, "in grey"'
     nbformat.write(notebook, path)
-    report.write_report([path, executed(tmp_path, "02_two", None)], tmp_path / "report.html")
+    copies = [path, executed(tmp_path, "02_two", None)]
+    report.write_report(copies, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text("utf-8"))
-    assert page.texts == ['A "dot" & a line.', "Figure without a description."]
+    assert page.described == ['Two <lungs>, "in grey"', "figure without a description"]
 
 
 def test_ids_of_cells_are_no_longer_than_nbformat_allows(tmp_path):

@@ -44,14 +44,14 @@ def write_report(
         partial.write_text(page.from_notebook_node(merged)[0], "utf-8")
 
 
-# The page of nbconvert without the scripts that it would fetch and that nothing here uses; a figure
-# bears the text that its cell gives it, for those who do not see it.
+# The page of nbconvert without the scripts that it would fetch and that nothing here uses. Of the
+# text that describes a figure, which stands in the metadata of its cell, nbconvert knows nothing.
 _TEMPLATE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js_requirejs %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}
-{% block data_png scoped %}<div class="jp-RenderedImage jp-OutputArea-output">
+{% block data_png scoped %}<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
 <img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
-alt="{{ cell.metadata.get('alt', 'Figure without a description.') | escape_html }}"></div>
-{% endblock %}"""
+alt="{{ cell.metadata.get('alt', 'figure without a description') | escape_html }}">
+</div>{% endblock data_png %}
+{% block html_head_js_requirejs %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}"""
 
 
 def _title(notebook) -> str:
