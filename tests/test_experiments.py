@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import re
 
 import keras
@@ -9,9 +10,8 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from matplotlib.colors import to_hex
 
-from unet_lib import architecture, batches, experiments, losses, metrics, plotting, workspace
+from unet_lib import architecture, batches, experiments, losses, metrics, workspace
 
 TINY = experiments.ORIGINAL | {"image_size": 16, "width": 2, "batch_size": 4, "learning_rate": 0.01}
 KEY = {"variant": "a", "seed": 0}
@@ -259,8 +259,19 @@ def test_column_and_show(capsys):
     assert len(experiments.column(rows, "none")) == 0
     experiments.show(rows, ["b", "none", "a"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[0].startswith("b ")
-    assert lines[1].split() == "a 4 s dice 0.600 (0.500 to 0.700)".split()
+    assert lines[0].split() == ["s", "dice"] and lines[1].startswith("b ") and len(lines) == 3
+    assert lines[2].split() == "a 4 0.600 (0.500–0.700)".split()
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_many_models_in_one_process_are_no_mistake(caplog):
+    """TensorFlow warns of tracing anew; other warnings of it are still heard."""
+    log = logging.getLogger("tensorflow")
+    log.addHandler(caplog.handler)
+    log.warning("5 out of the last 13 calls triggered tf.function retracing")
+    log.warning("something else")
+    log.removeHandler(caplog.handler)
+    assert {record.getMessage() for record in caplog.records} == {"something else"}
 
 
 def test_best_differs_from_the_original_in_what_the_notebook_says():
@@ -272,19 +283,26 @@ def test_best_differs_from_the_original_in_what_the_notebook_says():
 # -------------------------------------------------------------------------------------- figures
 
 
-def test_waterfall_steps_from_mean_to_mean():
-    steps = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9]), "+ c": np.array([0.8])}
-    ax = experiments.waterfall(steps, "Dice").axes[0]
-    bars = [(bar.get_y(), bar.get_height()) for bar in ax.patches]
-    assert np.allclose(bars, [(0, 0.6), (0.6, 0.3), (0.9, -0.1)])
-    assert np.allclose(ax.lines[0].get_ydata(), [0.5, 0.7])
-    assert [text.get_text() for text in ax.texts] == ["0.600", "+0.300", "-0.100"]
-    colors = [to_hex(bar.get_facecolor()) for bar in ax.patches]
-    assert colors == [to_hex("0.7"), plotting.TRAIN.lower(), plotting.VALIDATION.lower()]
-    assert ax.get_ylim() == pytest.approx((0.5 - 0.05, 1)) and ax.get_ylabel() == "Dice"
-    assert experiments.waterfall({}, "Dice").axes[0].get_ylim() == (0, 1)  # nothing measured yet
-    level = experiments.waterfall({"a": np.array([0.5]), "+ b": np.array([0.5])}, "Dice").axes[0]
-    assert to_hex(level.patches[1].get_facecolor()) == plotting.TRAIN.lower()  # no worse is no fall
+def test_a_difference_counts_where_no_seed_crosses_over():
+    values = {"a": (0.5, 0.6), "b": (0.61, 0.7), "c": (0.55, 0.65), "d": (0.9,)}
+    rows = [{"variant": v, "dice": x} for v, found in values.items() for x in found]
+    said = [experiments.difference(rows, *pair) for pair in ("ba", "ab", "ca", "ac", "da", "ax")]
+    assert said == ["0.105 higher, ranges apart", "0.105 lower, ranges apart",
+                    "0.050 higher, ranges overlap", "0.050 lower, ranges overlap",
+                    "0.350 higher, one seed: no verdict", "not measured"]
+
+
+def test_ranges_show_mean_seeds_and_range_from_the_top():
+    found = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9])}
+    ax = experiments.ranges(found, "Dice", beside="a").axes[0]
+    line, seeds, mean = (drawn.get_xydata().tolist() for drawn in ax.lines[:3])
+    assert line == seeds == [[0.5, 0], [0.7, 0]] and np.allclose(mean, [[0.6, 0]])
+    assert [text.get_text() for text in ax.texts] == ["0.600", "0.900"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "+ b"]
+    (band,) = ax.patches
+    assert np.allclose([band.get_x(), band.get_x() + band.get_width()], [0.5, 0.7])
+    assert ax.yaxis_inverted() and ax.get_xlabel() == "Dice"
+    assert not experiments.ranges({"a": np.array([0.5])}, "Dice").axes[0].patches
 
 
 def test_the_originals_recipe_is_that_of_the_parameter_file():
@@ -299,30 +317,23 @@ def test_the_originals_recipe_is_that_of_the_parameter_file():
     assert experiments.BEST == experiments.ORIGINAL | ours
 
 
-@pytest.mark.parametrize(
-    ("seconds", "reached", "one_label"),
-    [(0.86, 1, True), (0.84, 1, False), (1, 0.96, True), (1, 0.94, False), (0.84, 0.99, False)],
-)
-def test_points_near_each_other_share_a_label(seconds, reached, one_label):
-    """Nearer than 15 % of the range of seconds and 5 % of what was reached."""
-    points = {"low": (0, 0), "top": (1, 1), "other": (seconds, reached)}
-    labels = [text.get_text() for text in experiments.time_to_quality(points, "Dice").axes[0].texts]
-    assert labels == (["top and 1 more", "low"] if one_label else ["top", "other", "low"])
-
-
 def test_time_to_quality_joins_what_no_cheaper_recipe_equals():
     points = {"slow": (9, 0.9), "cheap": (1, 0.5), "worse": (5, 0.4), "good": (3, 0.8)}
-    ax = experiments.time_to_quality(points, "Dice").axes[0]
-    assert [text.get_text() for text in ax.texts] == ["slow", "good", "cheap", "worse"]
-    assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]
     points |= {"dearer": (6, 0.8)}  # no better than "good"
+    points = {name: tuple(np.array([value]) for value in pair) for name, pair in points.items()}
     ax = experiments.time_to_quality(points, "Dice").axes[0]
-    assert ax.lines[-1].get_xydata().tolist() == [[1, 0.5], [3, 0.8], [9, 0.9]]
-    del points["dearer"]
-    points |= {"nearly slow": (8.9, 0.89), "nearly good": (3, 0.81)}
-    ax = experiments.time_to_quality(points, "Dice").axes[0]
-    labels = ["slow and 1 more", "nearly good and 1 more", "cheap", "worse"]
-    assert [text.get_text() for text in ax.texts] == labels
+    assert np.allclose(ax.lines[-1].get_xydata(), [[1, 0.5], [3, 0.2], [9, 0.1]])
+    assert [text.get_text() for text in ax.texts] == list(points)
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert not experiments.time_to_quality({}, "Dice").axes[0].lines  # nothing measured yet
+
+
+def test_time_to_quality_names_some_and_shows_the_range_over_seeds():
+    points = {"a": (np.array([1.0, 3.0]), np.array([0.5, 0.7])), "b": (np.ones(1), np.ones(1) / 2)}
+    ax = experiments.time_to_quality(points, "Dice", named=["a"]).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["a"]
+    assert np.allclose(ax.lines[0].get_xydata(), [[2, 0.3], [2, 0.5]])
+    assert np.allclose(ax.lines[1].get_xydata(), [[2, 0.4]])
 
 
 # ---------------------------------------------------------------------------------- compile_unet

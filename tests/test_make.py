@@ -1,5 +1,7 @@
 """The Makefile and the upkeep of the notebooks, in a copy that holds no more than they need."""
 
+import base64
+import io
 import os
 import re
 import shutil
@@ -9,7 +11,9 @@ import tomllib
 
 import maintain
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from unet_lib import workspace
 
@@ -332,3 +336,24 @@ def test_execution_that_fails_leaves_the_notebook(tmp_path, monkeypatch):
     with pytest.raises(Exception, match="ZeroDivisionError"):
         maintain.execute_all(tmp_path)
     assert (tmp_path / "01_a.ipynb").read_bytes() == before
+
+
+def test_a_shrunk_picture_keeps_its_greys_and_the_colour_of_a_thin_line():
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 1), np.uint8).repeat(3, axis=2)
+    pixels[100] = (86, 180, 233)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    small = base64.b64decode(maintain.shrink(base64.b64encode(buffer.getvalue()).decode()))
+    found = np.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int)
+    assert np.abs(found - pixels).max() <= 6 and np.abs(found - pixels)[100].max() <= 1
+    assert len(small) < 0.8 * 200 * 300
+    assert Image.open(io.BytesIO(small)).mode == "P"
+
+
+def test_what_a_person_wrote_about_a_cell_is_kept():
+    cell = nbformat.v4.new_code_cell("1", metadata={
+        "alt": "A line.", "tags": ["x"], "jupyter": {"source_hidden": True},
+        "execution": {"a": "1"}})
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    maintain.tidy(notebook)
+    assert set(notebook.cells[0].metadata) == {"alt", "tags", "jupyter"}

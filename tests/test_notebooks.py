@@ -652,9 +652,10 @@ OTHER = {  # for every parameter a value that is not the default
     "loss": "bce_dice", "schedule": "cosine", "augment": True, "augmentation_strength": 1.5,
     "precision": "mixed_bfloat16",
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
-    "suspects": "normalization", "widths": "4,2", "situations": "original, few+",
+    "suspects": "dropout", "widths": "4,2", "situations": "original, few+",
     "experiment_size": 48, "experiment_epochs": 1,
     "experiment_seeds": 2, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
+    "retrain": False,
 }
 
 

@@ -272,6 +272,18 @@ def test_files_hold_what_draw_gives(tree):
         assert np.array_equal(mask, expected[1])
 
 
+def test_a_test_image_is_drawn_again_from_its_id_with_its_truth(tree):
+    folder, ids = tree
+    for name in ids[4:]:
+        image, mask = phantom.redraw(name, seed=3)
+        assert np.array_equal(image, read(folder / f"test_images/{name}/{name}.png"))
+        assert mask.shape == image.shape and set(np.unique(mask)) == {0, 255}
+    wrong = f"{ids[4][:-1]}{1 - int(ids[4][-1])}"
+    for name in (wrong, "PHANTOM_1", "P_x_0", "other"):
+        with pytest.raises(ValueError, match=f"no phantom of seed 3 has the id '{name}'"):
+            phantom.redraw(name, seed=3)
+
+
 def test_sizes_vary_between_400_and_640(tree):
     folder, _ = tree
     shapes = [read(path).shape for path in folder.rglob("*.png") if path.parent.name != "masks"]

@@ -95,17 +95,43 @@ def test_prediction_grid_outlines_truth_and_prediction(pairs):
     predictions = {"last": moved, "best": empty}
     figure = plotting.prediction_grid(images, masks, predictions, ["a", "b", "c"])
     axes = grid_of(figure, rows=3)
-    assert [ax.get_title() for ax in axes[0]] == ["image", "true mask", "last", "best"]
-    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["a", "b", "c"]
-    np.testing.assert_array_equal(axes[1, 1].images[0].get_array(), masks[1])
-    truth, prediction = contours(axes[0, 2])
+    assert [ax.get_title() for ax in axes[0]] == ["a", "last", "best"]
+    assert [ax.get_title() for ax in axes[:, 0]] == ["a", "b", "c"]
+    truth, prediction = contours(axes[0, 1])
+    assert [line.get_linestyle()[0][1] is None for line in (truth, prediction)] == [True, False]
     assert span(truth) == [2.5, 9.5, 3.5, 11.5]
     assert span(prediction) == [4.5, 11.5, 3.5, 11.5]
     colors = [to_hex(contour.get_edgecolor()[0]).upper() for contour in (truth, prediction)]
     assert colors == [plotting.TRUTH, plotting.PREDICTION]
-    assert len(contours(axes[0, 3])) == 1, "an empty prediction has no outline"
+    assert len(contours(axes[0, 2])) == 1, "an empty prediction has no outline"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["truth", "prediction"]
+
+
+def test_reliability_curves_differ_in_marker_and_line():
+    curve = {"said": [0.1, 0.9], "found": [0.2, 0.8], "error": 0.1}
+    ax = plotting.reliability_curves({"a": curve, "b": curve}).axes[0]
+    assert ax.get_legend_handles_labels()[1] == ["calibrated", "a, ECE 0.100", "b, ECE 0.100"]
+    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.8]]
+    assert [line.get_marker() for line in ax.lines[1:]] == ["o", "s"]
+    assert [line.get_linestyle() for line in ax.lines[1:]] == ["-", "--"]
+
+
+def test_dot_rows_show_each_value_mean_and_interval():
+    rows = {"a": [0.1, 0.3], "b": [0.5]}
+    intervals = {"a": {"low": 0.15, "high": 0.25}, "b": {"low": 0.5, "high": 0.5}}
+    ax = plotting.dot_rows(rows, xlabel="Dice", intervals=intervals).axes[0]
+    dots, bar, mean = (line.get_xdata() for line in ax.lines[:3])
+    assert list(dots) == [0.1, 0.3] and list(bar) == [0.15, 0.25] and np.allclose(mean, 0.2)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.yaxis_inverted() and ax.get_xlabel() == "Dice"
+    assert len(plotting.dot_rows(rows, xlabel="Dice").axes[0].lines) == 4
+
+
+def test_panels_are_in_true_grey():
+    ax, other = plotting.panels({"a": np.eye(3), "b": np.zeros((2, 5))}).axes
+    assert (ax.get_title(), other.get_title()) == ("a", "b")
+    assert ax.images[0].get_clim() == (0, 1) and ax.images[0].get_cmap().name == "gray"
 
 
 def test_outline_closes_at_the_edge_and_keeps_the_view():
@@ -146,7 +172,7 @@ def test_training_curves_draw_every_value():
 def test_what_differs_in_colour_differs_in_grey(pairs):
     """Dashes or markers: two colours of one brightness are one line in a grey print."""
     predictions = plotting.prediction_grid(*pairs, {"last": pairs[1]}).axes
-    truth, prediction = contours(predictions[2])
+    truth, prediction = contours(predictions[1])
     assert truth.get_linestyle() != prediction.get_linestyle()
     training, validation, _ = plotting.training_curves(HISTORY, best_epoch=2).axes[0].lines
     assert training.get_linestyle() != validation.get_linestyle()
@@ -250,8 +276,8 @@ def test_a_grid_draws_no_more_pixels_than_a_panel_can_show(side, shown):
     drawn = figure.axes[0].images[0].get_array()
     step = -(-side // 800)
     assert len(drawn) == shown and np.array_equal(drawn, image[::step, ::step])
-    top, bottom = span(contours(figure.axes[2])[0])[2:]
+    top, bottom = span(contours(figure.axes[1])[0])[2:]
     assert abs(top * step - side / 4) <= step and abs(bottom * step - side / 2) <= step
-    assert figure.axes[2].get_ylim() == (shown - 0.5, -0.5)
+    assert figure.axes[1].get_ylim() == (shown - 0.5, -0.5)
     grid = plotting.pair_grid([image], [mask])
     assert [len(ax.images[0].get_array()) for ax in grid.axes] == [shown] * 3

@@ -58,6 +58,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "exercises.preparing": {"exercises.teacher"}, "exercises.learning": {"exercises.teacher"},
     "experiments": LOW | {"architecture", "augmentation", "batches", "losses", "metrics",
                           "plotting", "prediction", "training"},
+    "trials": {"architecture", "augmentation", "batches", "calibration", "datasets",
+               "experiments", "metrics", "pixels", "prediction", "runs", "training"},
     "series.plan": {"workspace", "parameters"},
     "series.execute": {"datasets", "workspace", "series.plan", "series.kernels", "series.progress",
                        "series.report"},

@@ -13,6 +13,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -53,10 +54,17 @@ def execute_all(folder: Path) -> None:
 
 
 def shrink(png: str) -> str:
-    """Give a base64 PNG a palette of 128 colours and no transparency: a third of its size."""
+    """Bring a base64 PNG to a palette of 40 greys and 24 of its own colours: a quarter as large."""
+    opaque = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    pixels = np.asarray(opaque).reshape(1, -1, 3)
+    coloured = pixels[:, np.ptp(pixels[0].astype(int), axis=1) > 24]
+    levels = [round(255 * k / 39) for k in range(40) for _ in "rgb"]
+    if coloured.size:
+        levels += Image.fromarray(coloured).quantize(24, dither=Image.Dither.NONE).getpalette()[:72]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(levels)
     packed = io.BytesIO()
-    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    image.quantize(128, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    opaque.quantize(palette=palette, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
     return base64.b64encode(packed.getvalue()).decode()
 
 

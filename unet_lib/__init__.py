@@ -15,6 +15,7 @@ Flat rooms, which notebooks import:
 - `prediction`: a trained model on pictures in memory
 - `plotting`: figures that more than one notebook shows
 - `experiments`: many small trainings, compiled, remembered in a table, and its figures
+- `trials`: trials of notebook 07, with data spoiled on purpose; a whole run by a recipe
 - `exercises`: checks of what a reader writes, answered as by a teacher
 
 Wings around them: `intake` (other people's data), `series` (running notebooks), `commands` (what

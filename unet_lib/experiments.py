@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-import textwrap
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from unet_lib import (
     architecture,
@@ -24,12 +25,18 @@ from unet_lib import (
 )
 from unet_lib.augmentation import Augmentation
 
+# Each of many models is traced anew, as it must be; TensorFlow takes that for a mistake.
+logging.getLogger("tensorflow").addFilter(lambda told: "retracing" not in told.getMessage())
+
 #: The settings of the original, but for the number of epochs.
 ORIGINAL = {
     "image_size": 512, "width": 16, "head": "original", "normalization": "none",
     "standardize": False, "dropout": 0.5, "loss": "bce", "learning_rate": 1e-4,
     "schedule": "constant", "augment": "none", "augmentation_strength": 1.0, "batch_size": 10,
 }  # fmt: skip
+
+#: Settings of a recipe that `build_unet` takes.
+LAYERS = ("width", "head", "normalization", "standardize", "dropout")
 
 #: What notebook 07 arrives at.
 BEST = ORIGINAL | {
@@ -62,8 +69,7 @@ def train(
         unlike the clock's, they hardly depend on what else the machine does.
     """
     keras.utils.set_random_seed(seed)
-    names = ("width", "head", "normalization", "standardize", "dropout")
-    unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in names})
+    unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in LAYERS})
     if start is not None:
         unet.set_weights(start.get_weights())
     steps = batches.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
@@ -219,68 +225,110 @@ def show(rows: list[dict], variants: list[str], names: Sequence[str] = ("dice",)
         variants: those to show, in this order; one without rows is left out.
         names: of the columns.
     """
+    print(f"{'':<26}{'s':>4}" + "".join(f"{name.replace('_', ' '):>23}" for name in names))
     for variant in variants:
         seconds = column(rows, variant, "seconds")
         if len(seconds):
-            found = {name: column(rows, variant, name) for name in names}
-            texts = [f"{name} {v.mean():.3f} ({v.min():.3f} to {v.max():.3f})"
-                     for name, v in found.items()]
-            print(f"{variant:<20} {seconds.mean():3.0f} s ", "  ".join(texts))
+            found = [column(rows, variant, name) for name in names]
+            texts = [f"{v.mean():.3f} ({v.min():.3f}–{v.max():.3f})" for v in found]
+            print(f"{variant:<26}{seconds.mean():4.0f}" + "".join(f"{text:>23}" for text in texts))
 
 
-def waterfall(steps: dict[str, np.ndarray], measure: str) -> Figure:
-    """Show what each step of a ladder adds to the one before, with the range over seeds.
+def difference(rows: list[dict], variant: str, other: str, name: str = "dice") -> str:
+    """Say how one variant compares with another, and whether the seeds let one say so.
 
     Args:
-        steps: name of a step -> its measurements, (N,) in [0, 1], one for each seed.
-        measure: what was measured, for the axis.
+        rows: as `read_table` gives them.
+        variant: the one that is judged.
+        other: the one beside it.
+        name: of the column.
+
+    Returns:
+        "0.023 lower, ranges apart" if every seed of one is above every seed of the other, else
+        "0.001 higher, ranges overlap"; "one seed: no verdict"; "not measured".
     """
-    figure, ax = plt.subplots(figsize=(8, 3.2), dpi=plotting.DPI, layout="constrained")
-    before = 0.0
-    for place, found in enumerate(steps.values()):
-        color = plotting.TRAIN if found.mean() >= before else plotting.VALIDATION
-        color = color if place else "0.7"
-        ax.bar(place, found.mean() - before, bottom=before, color=color, edgecolor=color)
-        ax.plot([place, place], [found.min(), found.max()], color="black", linewidth=2)
-        text = f"{found.mean() - before:+.3f}" if place else f"{found.mean():.3f}"
-        ax.annotate(text, (place, found.max()), (0, 4), textcoords="offset points", ha="center")
-        before = found.mean()
-    low = min((found.min() for found in steps.values()), default=0)
-    ax.set_xticks(range(len(steps)), [textwrap.fill(name, 16) for name in steps])
-    ax.set(ylabel=measure, ylim=(max(0, low - 0.05), 1))
-    ax.set_title("Blue: up. Orange: down. Black: lowest to highest seed", fontsize=10)
+    found, beside = column(rows, variant, name), column(rows, other, name)
+    if not len(found) or not len(beside):
+        return "not measured"
+    gain = found.mean() - beside.mean()
+    text = f"{abs(gain):.3f} {'higher' if gain > 0 else 'lower'}"
+    if len(found) < 2 or len(beside) < 2:
+        return f"{text}, one seed: no verdict"
+    apart = found.min() > beside.max() or found.max() < beside.min()
+    return f"{text}, ranges {'apart' if apart else 'overlap'}"
+
+
+def ranges(
+    found: dict[str, np.ndarray], measure: str, *, beside: str | None = None
+) -> Figure:
+    """Show measurements as dots, a row for each variant: mean, range and each random seed.
+
+    Args:
+        found: variant -> its measurements, (N,), one for each seed; the first is the top row.
+        measure: what was measured, for the axis.
+        beside: the variant whose range goes through the whole picture as a grey band.
+    """
+    height = 0.34 * len(found) + 1.1
+    figure, ax = plt.subplots(figsize=(7.5, height), dpi=plotting.DPI, layout="constrained")
+    for place, values in enumerate(found.values()):
+        ax.plot([values.min(), values.max()], [place, place], color="black", linewidth=1)
+        ax.plot(values, np.full(len(values), place), "o", color="0.75", markeredgecolor="0.4")
+        ax.plot(values.mean(), place, "D", color=plotting.VALIDATION)
+        ax.annotate(f"{values.mean():.3f}", (values.max(), place), (7, 0),
+                    textcoords="offset points", va="center", fontsize=9)
+    if beside in found:
+        ax.axvspan(found[beside].min(), found[beside].max(), color="0.9", zorder=0)
+    ax.set_yticks(range(len(found)), found)
+    ax.margins(x=0.12, y=0.08)
+    ax.invert_yaxis()
+    ax.set(xlabel=measure)
+    ax.set_title("diamond: mean; dots: single seeds; line: their range", fontsize=9)
     return figure
 
 
-def time_to_quality(points: dict[str, tuple[float, float]], measure: str) -> Figure:
+def time_to_quality(
+    points: dict[str, tuple[np.ndarray, np.ndarray]], measure: str, *, named: Sequence[str] = ()
+) -> Figure:
     """Show what was reached in how many seconds, and the best for each time.
 
-    Of points too near to each other for two labels, the highest is named and the others counted.
+    Both axes are logarithmic, that of quality in what is missing to 1: halving an error is one
+    step, wherever it starts.
 
     Args:
-        points: name of a recipe -> seconds of training and what was reached, in [0, 1].
+        points: name of a recipe -> seconds of training and what was reached, in [0, 1]; (N,) each,
+            a value for each seed. A line goes from the lowest seed to the highest.
         measure: what was measured, for the axis.
+        named: which points get a label; all if empty.
     """
-    figure, ax = plt.subplots(figsize=(8, 4.2), dpi=plotting.DPI, layout="constrained")
-    front = []
-    for point in sorted(points.values()):
-        ax.plot(*point, "o", color=plotting.TRAIN)
-        if not front or point[1] > front[-1][1]:
-            front.append(point)
+    figure, ax = plt.subplots(figsize=(7.5, 4.2), dpi=plotting.DPI, layout="constrained")
+    means = {name: (np.mean(s), 1 - np.mean(v)) for name, (s, v) in points.items()}
+    for name, (seconds, missing) in means.items():
+        found, shown = points[name][1], not named or name in named
+        style = {"color": plotting.VALIDATION} if shown else {"color": "0.7", "zorder": 1}
+        ax.plot([seconds, seconds], [1 - np.max(found), 1 - np.min(found)], linewidth=1, **style)
+        ax.plot(seconds, missing, "D" if shown else "o", **style)
+        if shown:
+            ax.annotate(name, (seconds, missing), (7, 4), textcoords="offset points", fontsize=9)
+    front = _front(means.values())
     if front:
-        line = {"color": plotting.VALIDATION, "drawstyle": "steps-post", "zorder": 0}
-        ax.plot(*zip(*front, strict=True), **line)
-    near = np.ptp(list(points.values()), axis=0) * (0.15, 0.05) if points else 0
-    named = {}  # a point with a label -> the names that it stands for
-    for name, point in sorted(points.items(), key=lambda item: -item[1][1]):
-        place = next((p for p in named if np.all(np.abs(np.subtract(p, point)) < near)), point)
-        named.setdefault(place, []).append(name)
-    for place, (name, *others) in named.items():
-        text = f"{name} and {len(others)} more" if others else name
-        ax.annotate(text, place, (5, 3), textcoords="offset points", fontsize=8)
-    ax.margins(x=0.25, y=0.1)  # for the labels
-    ax.set(xlim=(0, None), xlabel="Seconds of training, all cores together", ylabel=measure)
+        ax.plot(*zip(*front, strict=True), ":", color="black", drawstyle="steps-post", zorder=0)
+    ax.set(xscale="log", yscale="log", xlabel="seconds of training, all cores together",
+           ylabel=f"1 − {measure} (lower is better)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+    ax.margins(x=0.2, y=0.15)  # for the labels
     return figure
+
+
+def _front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points of which no cheaper one has less missing, cheapest first."""
+    front = []
+    for point in sorted(points):
+        if not front or point[1] < front[-1][1]:
+            front.append(point)
+    return front
 
 
 def _number(text: str) -> int | float | str:

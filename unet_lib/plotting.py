@@ -93,13 +93,16 @@ def prediction_grid(
     predictions: dict[str, Sequence[np.ndarray]],
     titles: Sequence[str] | None = None,
 ) -> Figure:
-    """Show one case a row: the image, the true mask, then each prediction's outline on the image.
+    """Show one case a row: the image, then on it the outlines of truth and of each prediction.
+
+    Truth is a solid blue line, a prediction a dashed orange one, so that they differ in grey as
+    well; both have a dark edge.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
         masks: true masks, (H, W) in {0, 1} or bool, each of its image's size.
         predictions: name of a model -> its masks (not probabilities), in the order of `images`.
-        titles: one text left of each row, such as the id.
+        titles: one text above each image, such as the id.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -108,13 +111,12 @@ def prediction_grid(
     _check(images, titles, masks=masks, **named)
     images, masks = _thin(images), _thin(masks)
     predictions = {name: _thin(values) for name, values in predictions.items()}
-    figure, axes = _panels(len(images), 2 + len(predictions), side=2.3)
+    columns = 1 + len(predictions)
+    figure, axes = _panels(len(images), columns, side=min(3.2, 8.4 / columns))
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        _show(axes[k, 0], image, "" if k else "image")
-        _show(axes[k, 1], mask, "" if k else "true mask", top_value=1)
-        axes[k, 0].set_ylabel(titles[k] if titles is not None else "", fontsize=8)
-        for ax, (name, predicted) in zip(axes[k, 2:], predictions.items(), strict=True):
-            _show(ax, image, "" if k else name)
+        _show(axes[k, 0], image, titles[k] if titles is not None else "image")
+        for ax, (name, predicted) in zip(axes[k, 1:], predictions.items(), strict=True):
+            _show(ax, image, name)
             outline(ax, mask, color=TRUTH)
             outline(ax, predicted[k], color=PREDICTION)
     lines = [Line2D([], [], color=color, linestyle=_dashes(color)) for color in (TRUTH, PREDICTION)]
@@ -154,6 +156,58 @@ def training_curves(
         ax.set(title=_MEASURES[name], xlabel="epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def reliability_curves(curves: dict[str, dict]) -> Figure:
+    """Draw what was said against what was found, beside the diagonal of a calibrated model.
+
+    Args:
+        curves: name -> what `calibration.reliability` returns.
+    """
+    figure, ax = plt.subplots(figsize=(4.6, 3.8), dpi=DPI, layout="constrained")
+    ax.plot([0, 1], [0, 1], ":", color="black", label="calibrated")
+    styles = (("o-", VALIDATION), ("s--", "black"), ("^-.", "0.5"))
+    for (name, curve), (style, color) in zip(curves.items(), styles, strict=False):
+        label = f"{name}, ECE {curve['error']:.3f}"
+        ax.plot(curve["said"], curve["found"], style, color=color, label=label)
+    ax.set(xlabel="mean probability said", ylabel="share of lung found")
+    ax.legend(fontsize=9)
+    return figure
+
+
+def dot_rows(
+    rows: dict[str, Sequence[float]], *, xlabel: str, intervals: dict[str, dict] | None = None
+) -> Figure:
+    """Show a row of dots for each name, one dot an image, and their mean as a diamond.
+
+    Args:
+        rows: name -> its values; the first is the top row.
+        xlabel: what they are.
+        intervals: name -> "low" and "high" of the mean, drawn as a bar.
+    """
+    size = (7.5, 0.55 * len(rows) + 1)
+    figure, ax = plt.subplots(figsize=size, dpi=DPI, layout="constrained")
+    for place, (name, values) in enumerate(rows.items()):
+        ax.plot(values, np.full(len(values), place - 0.15), "o", color="0.6", markersize=4)
+        if intervals:
+            ends = [intervals[name]["low"], intervals[name]["high"]]
+            ax.plot(ends, [place + 0.15] * 2, color=VALIDATION, linewidth=3)
+        ax.plot(np.mean(values), place + 0.15, "D", color=VALIDATION)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
+    return figure
+
+
+def panels(shown: dict[str, np.ndarray]) -> Figure:
+    """Show arrays side by side in grey.
+
+    Args:
+        shown: title -> (H, W), 0 black and 1 white.
+    """
+    figure, axes = _panels(1, len(shown), side=2.1)
+    for ax, (name, values) in zip(axes[0], shown.items(), strict=True):
+        _show(ax, values, name, top_value=1)
     return figure
 
 
@@ -209,7 +263,7 @@ def _thin(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _show(ax: Axes, pixels: np.ndarray, title: str, *, top_value: int = 255) -> None:
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=top_value)
-    ax.set_title(title, fontsize=8)
+    ax.set_title(title, fontsize=9)
 
 
 def _check(images: Sequence[np.ndarray], titles: Sequence[str] | None, **masks) -> None:

@@ -36,7 +36,7 @@ from made_trees import (
     state,
 )
 
-from unet_lib import datasets, workspace
+from unet_lib import datasets, phantom, workspace
 from unet_lib.intake import looks, prepare, writing
 
 
@@ -617,3 +617,22 @@ def test_no_name_of_a_patient_is_copied(tmp_path):
     for data in content(tmp_path / "made").values():
         data = data if isinstance(data, bytes) else data.encode()
         assert b"Doe" not in data and b"4711" not in data and b"DICM" not in data
+
+
+def test_the_truth_of_test_phantoms_is_set_aside_and_that_of_others_is_unknown(tmp_path):
+    root = tmp_path / "s"
+    phantom.write_primary_tree(root, train=4, test=2)
+    aside, made = tmp_path / "made" / "test_truth", tmp_path / "made"
+    manifest = prepare.restructure(root, made, asked="phantom (4 pairs)", val_fraction=0.5)
+    assert sorted(p.stem for p in aside.iterdir()) == sorted(manifest["test"])
+    for name in manifest["test"]:
+        image, mask = phantom.redraw(name)
+        assert np.array_equal(datasets.read_mask(aside / f"{name}.png"), mask // 255)
+        assert np.array_equal(datasets.read_image(made / "test" / f"{name}.png"), image)
+    assert not any("test_truth" in name for name in datasets.files(manifest))
+    prepare.restructure(root, tmp_path / "own", val_fraction=0.5)
+    assert not (tmp_path / "own" / "test_truth").exists()
+    first = root / "test_images" / manifest["test"][0] / f"{manifest['test'][0]}.png"
+    first.write_bytes(encode(np.zeros((400, 400), np.uint8)))  # not what was drawn
+    prepare.restructure(root, tmp_path / "odd", asked="phantom (4 pairs)", val_fraction=0.5)
+    assert [p.stem for p in (tmp_path / "odd/test_truth").iterdir()] == manifest["test"][1:]

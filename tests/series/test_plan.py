@@ -197,12 +197,13 @@ def test_predecessors_are_all_that_a_notebook_needs_among_those_chosen():
 
     assert before("01", "02", "03", "04", "05", "06", "07", "08") == {
         numbers["01"]: set(), numbers["02"]: {"01"}, numbers["03"]: set(), numbers["04"]: {"01"},
-        numbers["05"]: {"01", "04"}, numbers["06"]: {"01", "04"}, numbers["07"]: {"01"},
+        numbers["05"]: {"01", "04"}, numbers["06"]: {"01", "04", "05"},
+        numbers["07"]: {"01", "04", "05"},
         numbers["08"]: {"01"},
     }  # fmt: skip
     assert before("01", "05") == {numbers["01"]: set(), numbers["05"]: {"01"}}
     assert before("04", "05", "07") == {
-        numbers["04"]: set(), numbers["05"]: {"04"}, numbers["07"]: set()}
+        numbers["04"]: set(), numbers["05"]: {"04"}, numbers["07"]: {"04", "05"}}
     assert before("01", "02", "03b", "04", "05", "09") == {
         numbers["01"]: set(), numbers["02"]: {"01"}, "03_mine": {"01", "02"},
         numbers["04"]: {"01", "03"}, numbers["05"]: {"01", "03", "04"},

@@ -110,7 +110,7 @@ def propose(source: str, audited: Audited, split: dict, asked: dict[str, object]
         "dataset": name, "run_name": name, **asked,
         "image_size": max(32, min(192, side // 16 * 16)),
         "epochs": min(60, max(6, round(_STEPS / steps))),
-        **_RECIPE, "required_dice": 0.0,
+        **_RECIPE, "retrain": False, "required_dice": 0.0,
     }
 
 

@@ -91,7 +91,8 @@ def restructure(
     """Audit `source` and write it as `target`/{train/images, train/masks, test}/<id>.png.
 
     Images become 8-bit grey PNG, masks 0/255 PNG; a file that is so already is copied unchanged.
-    A second run with the same source and options writes nothing.
+    Where the source is phantoms, the masks of the test images go to `target`/test_truth, for one
+    look at the very end. A second run with the same source and options writes nothing.
 
     Args:
         source: a folder with a known tree, or a CSV list (see `tree.EXPECTED`); it is never
@@ -129,6 +130,7 @@ def restructure(
           workspace.replacing_folder(target) as partial):
         if not (manifest := _unchanged(target, wanted)):  # not made by another run meanwhile
             writing.build(tree, audited, {"format": 1, "dataset": target.name} | fresh, partial)
+            writing.set_truth_aside(partial, sources.known_truth(wanted["source"], list(tree.test)))
     return (manifest or datasets.load_manifest(target)) | {"written": not manifest}
 
 

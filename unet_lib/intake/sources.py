@@ -8,7 +8,10 @@ datasets/<owner>/<name>/versions/N, whole as soon as datasets/<owner>/<name>/N.c
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from unet_lib import phantom, workspace
 
@@ -41,6 +44,21 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
     newest = "" if "/versions/" in slug else _which(slug, folder)
     print(f"Kaggle data set {slug}: {folder}{newest}", flush=True)
     return folder
+
+
+def known_truth(source: str, ids: list[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Give the true masks of test images, as far as a source lets the project know them.
+
+    Args:
+        source: the parameter as a manifest keeps it (`datasets.source_name`).
+        ids: of the test images.
+
+    Returns:
+        For phantoms id, image (H, W) uint8 in [0, 255] and mask (H, W) uint8, 0 and 255, one by
+        one; for all other sources nothing.
+    """
+    drawn = source.startswith("phantom (")
+    return ((name, *phantom.redraw(name)) for name in (ids if drawn else ()))
 
 
 def needs_network(source: str | Path) -> bool:

@@ -42,6 +42,23 @@ def build(tree: Tree, audited: Audited, manifest: dict, partial: Path) -> None:
     (partial / "manifest.json").write_text(text, "utf-8")
 
 
+def set_truth_aside(
+    partial: Path, known: Iterable[tuple[str, np.ndarray, np.ndarray]]
+) -> None:
+    """Write true masks of test images into `partial`/test_truth, which no training looks at.
+
+    Args:
+        partial: what `build` has written.
+        known: id, image (H, W) uint8 in [0, 255] and mask (H, W) uint8, 0 and 255. Where the image
+            is not the one in `partial`, its mask would be no truth, and is left out.
+    """
+    for name, image, mask in known:
+        if np.array_equal(image, datasets.read_image(partial / "test" / f"{name}.png")):
+            (partial / "test_truth").mkdir(exist_ok=True)
+            code = cv2.imencode(".png", mask)[1].tobytes()
+            (partial / "test_truth" / f"{name}.png").write_bytes(code)
+
+
 def read_image(tree: Tree, audited: Audited, name: str) -> np.ndarray:
     """Return an image as the data set would hold it: (H, W) uint8."""
     grey, _ = reading.read_image(tree.test[name] if name in tree.test else tree.images[name])

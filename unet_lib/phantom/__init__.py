@@ -115,11 +115,38 @@ def _check(folder: Path, train: int, test: int, seed: int) -> None:
         )
 
 
-def _write(root: Path, seed: int, number: int) -> str:
-    """Write one phantom; numbers above 9000 are test images. Returns its id."""
+def redraw(name: str, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a phantom of `write_primary_tree` again: the truth of a test image is known to it alone.
+
+    Args:
+        name: the phantom's id, such as "PHANTOM_9001_0".
+        seed: that of the tree.
+
+    Returns:
+        image: (H, W) uint8 in [0, 255].
+        mask: (H, W) uint8, 255 on both lungs, 0 elsewhere.
+
+    Raises:
+        ValueError: no phantom has this id.
+    """
+    number = name.split("_")[1] if name.count("_") == 2 else ""
+    drawn = _draw(seed, int(number)) if number.isdecimal() else None
+    if drawn is None or drawn[2] != name:
+        raise ValueError(f"no phantom of seed {seed} has the id {name!r}; ids are such as"
+                         " PHANTOM_9001_0, as write_primary_tree returns them")
+    return drawn[:2]
+
+
+def _draw(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Draw phantom `number` of a tree; return image, mask and id."""
     sides = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
     image, mask, label = draw([seed, number], size=(int(sides[0]), int(sides[1])))
-    name = f"PHANTOM_{number:04d}_{label}"
+    return image, mask, f"PHANTOM_{number:04d}_{label}"
+
+
+def _write(root: Path, seed: int, number: int) -> str:
+    """Write one phantom; numbers above 9000 are test images. Returns its id."""
+    image, mask, name = _draw(seed, number)
     files = {f"train_images/{name}/images": image, f"train_images/{name}/masks": mask}
     for place, pixels in ({f"test_images/{name}": image} if number > 9000 else files).items():
         (root / place).mkdir(parents=True)

@@ -20,8 +20,8 @@ NEEDS = {
     "03_build_unet": (),
     "04_train": ("01_restructure_dataset",),
     "05_evaluate": ("04_train",),
-    "06_evaluate_in_depth": ("04_train",),
-    "07_close_the_gap": ("01_restructure_dataset",),
+    "06_evaluate_in_depth": ("05_evaluate",),
+    "07_close_the_gap": ("05_evaluate",),
     "08_how_wide": ("01_restructure_dataset",),
 }
 """Whose files a notebook reads; one that is not named here may need all before it."""
