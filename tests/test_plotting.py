@@ -143,6 +143,26 @@ def test_training_curves_draw_every_value():
     assert labels == ["training", "validation", "best epoch (2)"]
 
 
+def test_what_differs_in_colour_differs_in_grey(pairs):
+    """Dashes or markers: two colours of one brightness are one line in a grey print."""
+    predictions = plotting.prediction_grid(*pairs, {"last": pairs[1]}).axes
+    truth, prediction = contours(predictions[2])
+    assert truth.get_linestyle() != prediction.get_linestyle()
+    training, validation, _ = plotting.training_curves(HISTORY, best_epoch=2).axes[0].lines
+    assert training.get_linestyle() != validation.get_linestyle()
+    assert training.get_marker() != validation.get_marker()
+
+
+def test_panels_are_large_enough_to_see_an_outline(pairs):
+    """220 px on the screen for each picture, at most 4 of them in the width of a page."""
+    images, masks = ([np.zeros((40, 40), np.uint8)] * 4 for _ in range(2))
+    for figure in (plotting.pair_grid(images, masks),
+                   plotting.contact_sheet(images, masks, ["a", "b", "c", "d"]),
+                   plotting.prediction_grid(images, masks, {"last": masks, "best": masks})):
+        figure.canvas.draw()
+        assert min(ax.get_window_extent().width for ax in figure.axes) >= 220
+
+
 def test_training_curves_leave_out_what_was_not_measured():
     figure = plotting.training_curves({"loss": [0.7], "val_loss": [0.8]})
     assert [ax.get_title() for ax in figure.axes] == ["Loss"]
@@ -160,7 +180,7 @@ def test_nothing_leaks_into_other_figures(pairs):
 
 def test_figures_have_the_agreed_resolution(pairs):
     figures = [plotting.pair_grid(*pairs), plotting.training_curves(HISTORY)]
-    assert [figure.dpi for figure in figures] == [80, 80]
+    assert [figure.dpi for figure in figures] == [110, 110]
 
 
 def broken(images, masks, fault):

@@ -1,7 +1,9 @@
 """Figures that more than one notebook shows: pairs, overlays and training curves.
 
 A function that makes a figure returns it and shows nothing: call `plt.show()`. X-rays are in true
-grey, 0 black and 255 white. The colours, from Okabe and Ito, are safe for colour-blind readers.
+grey, 0 black and 255 white. The colours, from Okabe and Ito, are safe for colour-blind readers, and
+one colour means one thing: sky blue the truth, orange a prediction, blue training, vermilion
+validation. Dashes and markers tell them apart in grey as well.
 """
 
 from collections.abc import Sequence
@@ -11,10 +13,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
 TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
-DPI = 80
+DPI = 110
 LARGEST = 800  # px of a side that a panel of a grid is drawn from
 _MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
 
@@ -41,7 +44,7 @@ def pair_grid(
     images, masks = _thin(images), _thin(masks)
     columns = min(columns, len(images))
     rows = 3 * -(-len(images) // columns)
-    figure, axes = _panels(rows, columns, side=1.55)
+    figure, axes = _panels(rows, columns, side=2.3)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         top, column = 3 * (k // columns), k % columns
         _show(axes[top, column], image, titles[k] if titles is not None else "")
@@ -58,7 +61,7 @@ def contact_sheet(
     masks: Sequence[np.ndarray],
     titles: Sequence[str],
     *,
-    columns: int = 4,
+    columns: int = 3,
 ) -> Figure:
     """Show many images, each with its mask's outline, to look through at once.
 
@@ -73,7 +76,7 @@ def contact_sheet(
     """
     _check(images, titles, masks=masks)
     columns = min(columns, len(images))
-    figure, axes = _panels(-(-len(images) // columns), columns, side=2.8)
+    figure, axes = _panels(-(-len(images) // columns), columns, side=2.3)
     for ax, image, mask, title in zip(
         axes.flat, _thin(images), _thin(masks), titles, strict=False
     ):
@@ -105,7 +108,7 @@ def prediction_grid(
     _check(images, titles, masks=masks, **named)
     images, masks = _thin(images), _thin(masks)
     predictions = {name: _thin(values) for name, values in predictions.items()}
-    figure, axes = _panels(len(images), 2 + len(predictions), side=1.8)
+    figure, axes = _panels(len(images), 2 + len(predictions), side=2.3)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         _show(axes[k, 0], image, "" if k else "image")
         _show(axes[k, 1], mask, "" if k else "true mask", top_value=1)
@@ -114,7 +117,7 @@ def prediction_grid(
             _show(ax, image, "" if k else name)
             outline(ax, mask, color=TRUTH)
             outline(ax, predicted[k], color=PREDICTION)
-    lines = [Line2D([], [], color=color) for color in (TRUTH, PREDICTION)]
+    lines = [Line2D([], [], color=color, linestyle=_dashes(color)) for color in (TRUTH, PREDICTION)]
     figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
@@ -141,11 +144,11 @@ def training_curves(
         raise ValueError(f"best_epoch must lie in 1..{epochs} (1 is the first), got {best_epoch}")
     names = [name for name in _MEASURES if name in shown]
     figure, axes = plt.subplots(
-        1, len(names), figsize=(3.2 * len(names), 2.8), dpi=DPI, layout="constrained", squeeze=False
+        1, len(names), figsize=(2.7 * len(names), 2.8), dpi=DPI, layout="constrained", squeeze=False
     )
     for ax, name in zip(axes[0], names, strict=True):
-        _curve(ax, shown.get(name), "training", TRAIN)
-        _curve(ax, shown.get(f"val_{name}"), "validation", VALIDATION)
+        _curve(ax, shown.get(name), ".-", "training", TRAIN)
+        _curve(ax, shown.get(f"val_{name}"), "s--", "validation", VALIDATION)
         if best_epoch is not None:
             ax.axvline(best_epoch, color="black", linestyle=":", label=f"best epoch ({best_epoch})")
         ax.set(title=_MEASURES[name], xlabel="epoch")
@@ -157,6 +160,8 @@ def training_curves(
 def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
+    A prediction's border is dashed, any other solid, each with a dark edge that sets it off.
+
     Args:
         ax: its limits are set to the mask's pixels, row 0 at the top.
         mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
@@ -166,15 +171,23 @@ def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None)
     height, width = mask.shape
     if np.any(mask):
         x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
-        ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color], linewidths=1.5)
+        line = {"colors": [color], "linewidths": 1.5, "linestyles": _dashes(color)}
+        border = ax.contour(x, y, padded.astype(float), levels=[0.5], **line)
+        border.set_path_effects([withStroke(linewidth=2.5, foreground="black", alpha=0.5)])
     if label is not None:
-        ax.plot([], [], color=color, label=label)
+        ax.plot([], [], color=color, linestyle=_dashes(color), label=label)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def _curve(ax: Axes, values: Sequence[float] | None, label: str, color: str) -> None:
+def _dashes(color: str) -> str:
+    """Return the line style of an outline, so that truth and prediction differ in grey too."""
+    return "dashed" if color == PREDICTION else "solid"
+
+
+def _curve(ax: Axes, values: Sequence[float] | None, line: str, label: str, color: str) -> None:
     if values is not None:
-        ax.plot(range(1, len(values) + 1), values, ".-", color=color, label=label, linewidth=1.3)
+        style = {"color": color, "label": label, "linewidth": 1.3, "markersize": 4}
+        ax.plot(range(1, len(values) + 1), values, line, **style)
 
 
 def _panels(rows: int, columns: int, *, side: float) -> tuple[Figure, np.ndarray]:

@@ -26,6 +26,7 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.ids, self.links, self.images, self.text = [], [], [], ""
+        self.described = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -33,6 +34,7 @@ class Page(html.parser.HTMLParser):
         self.ids += [attrs["id"]] if "id" in attrs else []
         self.links += [attrs["href"]] if tag == "a" and "href" in attrs else []
         self.images += [attrs["src"]] if tag == "img" else []
+        self.described += [attrs.get("alt")] if tag == "img" else []
 
     def handle_data(self, data):
         self.text += data
@@ -62,6 +64,18 @@ def test_page_holds_all_notebooks_and_refers_to_nothing_outside(tmp_path):
     assert len(page.images) == 2
     assert all(src.startswith("data:image/png;base64,") for src in page.images)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["report.html"]
+
+
+def test_each_figure_is_described_in_words(tmp_path):
+    """A reader who does not see it hears what the cell's metadata say."""
+    path = executed(tmp_path, "01_one", None)
+    notebook = nbformat.read(path, 4)
+    notebook.cells[1].metadata["alt"] = 'Two <lungs>, "in grey"'
+    nbformat.write(notebook, path)
+    copies = [path, executed(tmp_path, "02_two", None)]
+    report.write_report(copies, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert page.described == ['Two <lungs>, "in grey"', "figure without a description"]
 
 
 def test_ids_of_cells_are_no_longer_than_nbformat_allows(tmp_path):

@@ -44,8 +44,13 @@ def write_report(
         partial.write_text(page.from_notebook_node(merged)[0], "utf-8")
 
 
-# The page of nbconvert without the scripts that it would fetch and that nothing here uses.
+# The page of nbconvert without the scripts that it would fetch and that nothing here uses. Of the
+# text that describes a figure, which stands in the metadata of its cell, nbconvert knows nothing.
 _TEMPLATE = """{% extends 'lab/index.html.j2' %}
+{% block data_png scoped %}<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+alt="{{ cell.metadata.get('alt', 'figure without a description') | escape_html }}">
+</div>{% endblock data_png %}
 {% block html_head_js_requirejs %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}"""
 
 
