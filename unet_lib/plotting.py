@@ -61,7 +61,7 @@ def contact_sheet(
     masks: Sequence[np.ndarray],
     titles: Sequence[str],
     *,
-    columns: int = 3,
+    columns: int = 4,
 ) -> Figure:
     """Show many images, each with its mask's outline, to look through at once.
 
