@@ -610,6 +610,7 @@ OTHER = {  # for every parameter a value that is not the default
     "suspects": "normalization", "widths": "4,2", "situations": "original, few+",
     "experiment_size": 48, "experiment_epochs": 1,
     "experiment_seeds": 2, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
+    "labelled_pairs": 4, "tuning_updates": 3,
 }
 
 

@@ -292,4 +292,6 @@ TABLE: dict[str, Rule] = {
     "experiment_pairs": _whole(0, example=24, what="a whole number (0 for all)"),
     "experiment_minutes": _real(0, math.inf, ends="[)", remedy="use 0 for no limit"),
     "own_table": _flag(),
+    "labelled_pairs": _whole(1, example=20),
+    "tuning_updates": _whole(1, example=60),
 }

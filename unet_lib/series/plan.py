@@ -22,6 +22,7 @@ NEEDS = {
     "06_evaluate_in_depth": ("04_train",),
     "07_close_the_gap": ("01_restructure_dataset",),
     "08_how_wide": ("01_restructure_dataset",),
+    "09_your_own_images": (),
 }
 """Whose files a notebook reads; one that is not named here may need all before it."""
 
