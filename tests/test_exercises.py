@@ -74,6 +74,16 @@ def bootstrap_of_rows(a, b, rng):
     return float(means[74]), float(means[2924])
 
 
+def my_enough(pairs, scores, margin):
+    return min(pairs[scores >= scores.max() - margin])
+
+
+def enough_one_by_one(pairs, scores, margin):
+    for number, score in sorted(zip(pairs, scores, strict=True)):
+        if score >= max(scores) - margin:
+            return number
+
+
 SOLUTIONS = {
     "check_pairs": [my_pairs, pairs_one_by_one, lambda i, m: tuple(my_pairs(i, m))],
     "check_mean_mask": [my_mean_mask, lambda masks: np.mean(masks, axis=0)],
@@ -84,6 +94,7 @@ SOLUTIONS = {
           for h in (1e-6, 0.1))],
     "check_dice": [my_dice, metrics.dice],
     "check_bootstrap": [my_bootstrap, bootstrap_of_rows],
+    "check_enough": [my_enough, enough_one_by_one],
 }
 
 
@@ -98,7 +109,7 @@ def test_a_solution_is_right(told, check, solution):
 
 
 def test_every_check_has_a_solution():
-    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 6
+    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 7
 
 
 # --------------------------------------------------------------------------- the usual mistakes
@@ -215,6 +226,14 @@ MISTAKES = {
         ("2.5 and 97.5", lambda a, b, rng: np.percentile(means_of(b - a, rng), [5, 95])),
         ("2.5 and 97.5", lambda a, b, rng: np.percentile(means_of(b - a, rng), [0.025, 0.975])),
         ("the two ends", lambda a, b, rng: np.mean(means_of(b - a, rng))),
+    ],
+    "check_enough": [
+        ("not against the one before", lambda n, s, m: n[np.argmax(np.diff(s, append=s[-1]) < m)]),
+        ("need not be the best", lambda n, s, m: my_enough(n, np.minimum(s, s[-1]), m)),
+        ("fewer pairs may come", lambda n, s, m: dict(zip(s, n, strict=True))[max(s)]),
+        ("a place in the list", lambda n, s, m: list(s >= max(s) - m).index(True)),
+        ("this is a score", lambda n, s, m: next(x for x in s if x >= max(s) - m)),
+        ("need not be the smallest", lambda n, s, m: n[s >= s.max() - m][0]),
     ],
 }
 
@@ -339,5 +358,6 @@ def test_the_notebooks_that_ask_hold_a_stub_and_a_solution_that_is_right(told):
                 exec(next(b for b in blocks if f"def {found[2]}(" in b), solution)
                 assert "right in all" in told(found[1], solution[found[2]])
     expected = {"check_pairs": "01", "check_mean_mask": "02", "check_parameters": "03",
-                "check_update": "04", "check_dice": "05", "check_bootstrap": "06"}
+                "check_update": "04", "check_dice": "05", "check_bootstrap": "06",
+                "check_enough": "09"}
     assert asked.items() <= expected.items()

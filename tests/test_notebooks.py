@@ -656,6 +656,7 @@ OTHER = {  # for every parameter a value that is not the default
     "experiment_size": 48, "experiment_epochs": 1,
     "experiment_seeds": 2, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
     "retrain": False,
+    "labelled_pairs": 4, "tuning_updates": 3,
 }
 
 

@@ -45,6 +45,8 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("experiment_epochs", [1], [0]),
     ("experiment_seeds", [1], [0]),
     ("experiment_pairs", [0, 10**6], [-1]),
+    ("labelled_pairs", [1, 10**6], [0]),
+    ("tuning_updates", [1, 10**6], [0]),
     ("experiment_minutes", [0, 0.5, 1e9], [-1e-9]),
     ("widths", ["4", "4, 8", "4,8,16"], ["", "0", "4, ", "4, x", "-4", "4.0"]),
     ("suspects", ["all", "dropout", "dropout, loss"], ["", "a,,b", " "]),

@@ -306,4 +306,6 @@ TABLE: dict[str, Rule] = {
     "experiment_minutes": _real(0, math.inf, ends="[)", remedy="use 0 for no limit"),
     "own_table": _flag(),
     "retrain": _flag(),
+    "labelled_pairs": _whole(1, example=20),
+    "tuning_updates": _whole(1, example=60),
 }

@@ -1,4 +1,4 @@
-"""Checks of what a reader writes about training and its result: notebooks 04 to 06."""
+"""Checks of what a reader writes about training and its result: notebooks 04 to 06, and 09."""
 
 from collections.abc import Callable
 
@@ -143,3 +143,38 @@ def _means(values: np.ndarray, rng: np.random.Generator, resamples: int = 2000) 
 
 def _ends(values: np.ndarray) -> np.ndarray:
     return np.percentile(values, (2.5, 97.5))
+
+
+def check_enough(my_enough: Callable) -> None:
+    """Try a reading of a learning curve (notebook 09), and print the answer.
+
+    Args:
+        my_enough: takes numbers of pairs, (N,), the score of each, (N,), and a margin. Returns the
+            smallest number of pairs whose score is within the margin of the best one.
+    """
+    print(answer(my_enough, [
+        _curve_case("a curve that goes flat", (10, 20, 40, 80), (0.8, 0.9, 0.94, 0.945), 40),
+        _curve_case("one that still rises", (10, 20, 40, 80), (0.8, 0.85, 0.9, 0.95), 80),
+        _curve_case("the best is not the last", (10, 20, 40, 80), (0.8, 0.93, 0.95, 0.935), 40),
+        _curve_case("it rests for a while", (10, 20, 40, 80), (0.8, 0.805, 0.9, 0.905), 40),
+        _curve_case("in no order", (80, 10, 40), (0.95, 0.8, 0.945), 40),
+        _curve_case("no margin", (10, 20, 40), (0.8, 0.9, 0.901), 40, margin=0.0),
+    ], {
+        "measure against the best score, not against the one before: a curve can rest and go on.": [
+            lambda n, s, m: next((n[k] for k in range(len(n) - 1) if s[k + 1] - s[k] < m), n[-1]),
+            lambda n, s, m: next((n[k] for k in range(1, len(n)) if s[k] - s[k - 1] < m), n[-1])],
+        "the last score need not be the best: take the maximum.": [
+            lambda n, s, m: min(n[s >= s[-1] - m])],
+        "this is the number of the best score; fewer pairs may come within the margin.": [
+            lambda n, s, m: n[np.argmax(s)]],
+        "this is a place in the list; return the number of pairs there.": [
+            lambda n, s, m: np.argmax(s >= s.max() - m)],
+        "this is a score; return the number of pairs that reaches it.": [
+            lambda n, s, m: min(s[s >= s.max() - m])],
+        "the first in the list need not be the smallest.": [
+            lambda n, s, m: n[np.argmax(s >= s.max() - m)]],
+    }))
+
+
+def _curve_case(name: str, pairs: tuple, scores: tuple, expected: int, margin: float = 0.01):
+    return Case(name, (np.array(pairs), np.array(scores), margin), expected)

@@ -23,6 +23,7 @@ NEEDS = {
     "06_evaluate_in_depth": ("05_evaluate",),
     "07_close_the_gap": ("05_evaluate",),
     "08_how_wide": ("01_restructure_dataset",),
+    "09_your_own_images": (),
 }
 """Whose files a notebook reads; one that is not named here may need all before it."""
 
