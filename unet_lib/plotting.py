@@ -14,6 +14,8 @@ from matplotlib.lines import Line2D
 
 TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
 TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
+CLASSES = ("#E69F00", "#009E73", "#CC79A7", "#D55E00")  # outlines of the first, second ... class
+DASHES = ("-", "--", ":", "-.")  # of the same: they can be told apart in grey as well
 DPI = 80
 LARGEST = 800  # px of a side that a panel of a grid is drawn from
 _MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
@@ -25,14 +27,16 @@ def pair_grid(
     titles: Sequence[str] | None = None,
     *,
     columns: int = 6,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Show each image above its mask and above itself with the mask's outline.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: (H, W) in {0, 1} or bool, each of its image's size.
+        masks: (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
         titles: one line above each image, such as its id.
         columns: pairs side by side; more pairs go on in three further rows.
+        classes: names of the classes where masks tell several apart; each has its own line.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -45,9 +49,10 @@ def pair_grid(
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         top, column = 3 * (k // columns), k % columns
         _show(axes[top, column], image, titles[k] if titles is not None else "")
-        _show(axes[top + 1, column], mask, "", top_value=1)
+        _show(axes[top + 1, column], mask, "", top_value=max(1, len(classes)))
         _show(axes[top + 2, column], image, "")
-        outline(axes[top + 2, column], mask, color=TRUTH)
+        _outlines(axes[top + 2, column], mask, TRUTH, classes)
+    _name_classes(figure, classes)
     for row in range(rows):
         axes[row, 0].set_ylabel(("image", "mask", "mask's outline")[row % 3], fontsize=9)
     return figure
@@ -59,14 +64,16 @@ def contact_sheet(
     titles: Sequence[str],
     *,
     columns: int = 4,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Show many images, each with its mask's outline, to look through at once.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: (H, W) in {0, 1} or bool, each of its image's size.
+        masks: (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
         titles: one line above each image, such as its id.
         columns: images side by side.
+        classes: names of the classes where masks tell several apart; each has its own line.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -78,7 +85,8 @@ def contact_sheet(
         axes.flat, _thin(images), _thin(masks), titles, strict=False
     ):
         _show(ax, image, title)
-        outline(ax, mask, color=TRUTH)
+        _outlines(ax, mask, TRUTH, classes)
+    _name_classes(figure, classes)
     for ax in axes.flat[len(images):]:
         ax.set_visible(False)
     return figure
@@ -89,14 +97,18 @@ def prediction_grid(
     masks: Sequence[np.ndarray],
     predictions: dict[str, Sequence[np.ndarray]],
     titles: Sequence[str] | None = None,
+    *,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Show one case a row: the image, the true mask, then each prediction's outline on the image.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: true masks, (H, W) in {0, 1} or bool, each of its image's size.
+        masks: true masks, (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
         predictions: name of a model -> its masks (not probabilities), in the order of `images`.
         titles: one text left of each row, such as the id.
+        classes: names of the classes where masks tell several apart; each prediction has its own
+            line.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -108,12 +120,16 @@ def prediction_grid(
     figure, axes = _panels(len(images), 2 + len(predictions), side=1.8)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         _show(axes[k, 0], image, "" if k else "image")
-        _show(axes[k, 1], mask, "" if k else "true mask", top_value=1)
+        _show(axes[k, 1], mask, "" if k else "true mask", top_value=max(1, len(classes)))
         axes[k, 0].set_ylabel(titles[k] if titles is not None else "", fontsize=8)
         for ax, (name, predicted) in zip(axes[k, 2:], predictions.items(), strict=True):
             _show(ax, image, "" if k else name)
-            outline(ax, mask, color=TRUTH)
-            outline(ax, predicted[k], color=PREDICTION)
+            for number in range(1, 1 + max(1, len(classes))):
+                outline(ax, mask == number, color=TRUTH)
+            _outlines(ax, predicted[k], PREDICTION, classes)
+    if classes:
+        _name_classes(figure, classes, {"truth": Line2D([], [], color=TRUTH)})
+        return figure
     lines = [Line2D([], [], color=color) for color in (TRUTH, PREDICTION)]
     figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
     return figure
@@ -154,7 +170,9 @@ def training_curves(
     return figure
 
 
-def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None) -> None:
+def outline(
+    ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None, style: str = "-"
+) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
     Args:
@@ -162,14 +180,38 @@ def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None)
         mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
         color: a Matplotlib colour.
         label: text for `ax.legend()`.
+        style: a Matplotlib line style, such as "--".
     """
     height, width = mask.shape
     if np.any(mask):
         x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
-        ax.contour(x, y, padded.astype(float), levels=[0.5], colors=[color], linewidths=1.5)
+        line = {"colors": [color], "linewidths": 1.5, "linestyles": [style]}
+        ax.contour(x, y, padded.astype(float), levels=[0.5], **line)
     if label is not None:
-        ax.plot([], [], color=color, label=label)
+        ax.plot([], [], color=color, label=label, linestyle=style)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _outlines(ax: Axes, mask: np.ndarray, color: str, classes: Sequence[str]) -> None:
+    """Draw the outline of a mask: in `color`, or of several classes each in a line of its own."""
+    if not classes:
+        outline(ax, mask, color=color)
+    for k in range(len(classes)):
+        own = {"color": CLASSES[k % len(CLASSES)], "style": DASHES[k % len(DASHES)]}
+        outline(ax, mask == k + 1, **own)
+
+
+def _name_classes(
+    figure: Figure, classes: Sequence[str], lines: dict[str, Line2D] | None = None
+) -> None:
+    """Write below a figure which line is which class, after `lines`; nothing without classes."""
+    lines = dict(lines or {})
+    for k, name in enumerate(classes):
+        own = {"color": CLASSES[k % len(CLASSES)], "linestyle": DASHES[k % len(DASHES)]}
+        lines[name] = Line2D([], [], **own)
+    if classes:
+        columns = min(5, len(lines))
+        figure.legend(lines.values(), lines, loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def _curve(ax: Axes, values: Sequence[float] | None, label: str, color: str) -> None:

@@ -42,8 +42,10 @@ def run(
         found = pictures.find(given, made=lambda path: _is_output(path, out))
         earlier = table.read(out)
         paths = [picture.path for picture in found]
-        truths = truth.find(paths, true_masks, mask_values=mask_values) if true_masks else None
         together = models.load(model)
+        _check(options, together)
+        meant = {"mask_values": mask_values, "classes": together.classes}
+        truths = truth.find(paths, true_masks, **meant) if true_masks else None
         workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
@@ -60,7 +62,7 @@ def run(
                 if done.skipped:
                     skipped.append(done.picture.file)
                 else:
-                    rows[done.picture.file] = _score(done, out, truths)
+                    rows[done.picture.file] = _score(done, out, truths, together.classes)
                 tell(f"failed: {done.picture.file}: {done.row['reason']}" if done.failed else "")
     except OSError as error:
         print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
@@ -72,7 +74,19 @@ def run(
         table.write(out, {**earlier, **rows})
         workspace.release(out, purpose="predict")
     _summarize(rows, skipped, out, truths)
+    if together.classes:
+        numbers = ", ".join(f"{n} is {name}" for n, name in enumerate(together.classes, 1))
+        print(f"The masks hold numbers, {numbers}: they look black; see the overlays")
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
+
+
+def _check(options: Options, together: models.Together) -> None:
+    """Refuse what has no meaning for a model."""
+    if together.classes and options.threshold != 0.5:
+        raise ValueError(
+            f"--threshold {options.threshold} has no meaning for a model of several classes"
+            f" ({', '.join(together.classes)}): each pixel gets the most probable one; leave it out"
+        )
 
 
 def _is_output(path: Path, out: Path) -> bool:
@@ -155,7 +169,7 @@ def _predict(each: Job, together: models.Together, options: Options) -> np.ndarr
         each.seconds += time.perf_counter() - start
 
 
-def _score(done: Job, out: Path, truths) -> dict:
+def _score(done: Job, out: Path, truths, classes: tuple[str, ...]) -> dict:
     """Return the row of a picture, with its Dice and HD95 where a true mask is known."""
     if not truths or done.failed:
         return done.row
@@ -166,7 +180,7 @@ def _score(done: Job, out: Path, truths) -> dict:
         return done.row | {"notes": f"{done.row['notes']}; not scored: {error}".lstrip("; ")}
     if true_mask is None:
         return done.row
-    found = truth.score(true_mask, mask, spacing=done.spacing)
+    found = truth.score_classes(true_mask, mask, classes, spacing=done.spacing)
     return done.row | {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
 
 

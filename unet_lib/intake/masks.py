@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ _FEW = 0.05  # share of the files that are few
 _ALONG = 0.5  # share of a picture's edge that no foreground covers
 _ONES = (1, 255, 65535)  # what "foreground" is called when there is one
 _LUNG = re.compile(r"(left|right|both|of|the|upper|middle|lower|lungs?|lobes?|fields?|zones?|l|r)+")
+CLASSES = 100  # most of them; a mask file holds their numbers, all below 128
 _REACH = 16  # levels by which JPEG changes one value from file to file
 
 
@@ -50,6 +51,9 @@ class Meaning:
         rows: the table, the most frequent value first.
         notes: findings as (fault, file, detail).
         asked: the parameter `mask_values`.
+        classes: names of the classes that are told apart, in the order of their numbers 1, 2, ...;
+            none where all foreground is one class.
+        numbers: foreground value to number of its class; empty where there is one class.
     """
 
     foreground: frozenset[Key]
@@ -57,6 +61,8 @@ class Meaning:
     rows: tuple[Row, ...]
     notes: tuple[tuple[str, str, str], ...]
     asked: str = "auto"
+    classes: tuple[str, ...] = ()
+    numbers: dict[Key, int] = field(default_factory=dict)
 
 
 def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
@@ -65,8 +71,8 @@ def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
     Args:
         counts: of every mask file, by a name that can be shown.
         mask_values: "auto", or what is foreground: grey values and ranges ("1,2", "1-9"), colours
-            ("#ff0000"), labels' names ("lung"), or each of these with a name of its own
-            ("right lung=1, left lung=2").
+            ("#ff0000"), labels' names ("lung"), or each of these with a name before it. Two names
+            or more are as many classes ("right lung=1, left lung=2").
 
     Raises:
         ValueError: it is not plain, or a value that is asked for occurs nowhere. The message holds
@@ -77,13 +83,14 @@ def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
     rows = tabulate(drawn, same)
     if mask_values.strip() == "auto":
         return _decide_alone(drawn, same, rows)
-    asked = frozenset(parse(mask_values, [row.value for row in rows]))
+    named = _parse(mask_values, [row.value for row in rows])
+    asked = frozenset(key for _, keys in named for key in keys)
     if unknown := sorted(map(str, asked - {row.value for row in rows})):
         raise ValueError(_refusal(f"no mask holds {' or '.join(unknown)}", rows, mask_values))
     notes = [note for f, c in drawn.items() for note in _describe(f, c, same, frozenset())]
     odd = _along_border(drawn, same, asked) if asked else []
     notes += [("foreground along the border", file, "") for file in odd]
-    return Meaning(asked, same, rows, tuple(notes), mask_values)
+    return Meaning(asked, same, rows, tuple(notes), mask_values, *_number(named, mask_values))
 
 
 def parse(mask_values: str, known: list[Key]) -> list[Key]:
@@ -97,24 +104,53 @@ def parse(mask_values: str, known: list[Key]) -> list[Key]:
     Raises:
         ValueError: an entry is empty.
     """
-    found: list[Key] = []
+    return [key for _, keys in _parse(mask_values, known) for key in keys]
+
+
+def _parse(mask_values: str, known: list[Key]) -> list[tuple[str, list[Key]]]:
+    """Return for each entry the name before its "=", or "", and the values; see `parse`."""
+    found: list[tuple[str, list[Key]]] = []
     names = {str(key) for key in known}
     for entry in _entries(unicodedata.normalize("NFC", mask_values), names):
-        text = entry if entry in names else entry.rpartition("=")[2].strip()
+        name, _, text = ("", "", entry) if entry in names else entry.rpartition("=")
+        text = text.strip()
         text = text if text in names else text.strip("'\"")
-        ends = re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)
         if not text:
             raise ValueError(f"mask_values {mask_values!r} has an empty entry; write as in '1,2'")
-        if text in names:
-            found += [key for key in known if str(key) == text]
-        elif ends:
-            low, high = int(ends[1]), int(ends[2])
-            found += [k for k in known if isinstance(k, int) and low <= k <= high]
-        elif text.isdecimal():
-            found.append(int(text))
-        else:
-            found.append(text.lower() if text.startswith("#") else text)
+        found.append((name.strip().strip("'\""), _values(text, known)))
     return found
+
+
+def _values(text: str, known: list[Key]) -> list[Key]:
+    """Return the values of the set that one entry, without its name, stands for."""
+    ends = re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)
+    if same := [key for key in known if str(key) == text]:
+        return same
+    if ends:
+        low, high = int(ends[1]), int(ends[2])
+        return [k for k in known if isinstance(k, int) and low <= k <= high]
+    if text.isdecimal():
+        return [int(text)]
+    return [text.lower() if text.startswith("#") else text]
+
+
+def _number(named: list[tuple[str, list[Key]]], asked: str) -> tuple[tuple[str, ...], dict]:
+    """Return the names of the classes and the number of each value; nothing if there is one."""
+    names = list(dict.fromkeys(name for name, _ in named if name))
+    if len(names) < 2:
+        return (), {}
+    numbers: dict[Key, int] = {}
+    for name, keys in named:
+        number = names.index(name) + 1 if name else 0
+        if not name or any(numbers.setdefault(key, number) != number for key in keys):
+            what = "an entry has no name" if not name else f"{name!r} repeats a value"
+            raise ValueError(
+                f"mask_values {asked!r} names {len(names)} classes, but {what}; give each value one"
+                " name, as in 'right lung=1, left lung=2', or names to none for one class of all"
+            )
+    if len(names) > CLASSES:
+        raise ValueError(f"mask_values names {len(names)} classes; {CLASSES} are the most")
+    return tuple(names), numbers
 
 
 def _entries(text: str, names: set[str]) -> list[str]:
@@ -131,9 +167,13 @@ def is_lung(name: Key) -> bool:
 
 
 def apply(values: Values, meaning: Meaning) -> np.ndarray:
-    """Return the (H, W) uint8 mask in {0, 1} that a file's values stand for."""
+    """Return the (H, W) uint8 mask that a file's values stand for.
+
+    It holds {0, 1}, or the numbers of the classes where several are told apart.
+    """
     places, labels, _ = values.labels
-    inside = [meaning.same.get(label, label) in meaning.foreground for label in labels]
+    keys = [meaning.same.get(label, label) for label in labels]
+    inside = [meaning.numbers.get(key, int(key in meaning.foreground)) for key in keys]
     return np.array(inside, np.uint8)[places][values.codes]
 
 

@@ -16,7 +16,9 @@ KAGGLE_SLUG = "azkihimmawan/chest-xray-masks-and-defect-detection/versions/1"
 """What "kaggle" stands for: the data set of the original, in the version that the project knows."""
 
 
-def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
+def resolve_source(
+    source: str | Path, *, phantoms: int = 120, phantom_masks: str = "both"
+) -> Path:
     """Return the folder behind the parameter `source`.
 
     Args:
@@ -26,14 +28,17 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
             newest on Kaggle. A line is printed that tells which one it is.
         phantoms: how many pairs to draw if the source is "phantom", up to 9000; a number other
             than 120 gets a folder of its own.
+        phantom_masks: whether their masks hold 255 on "both" lungs, or tell their "sides" apart
+            (1 and 2, see `datasets.SIDES`), in a folder of their own.
 
     Raises:
         RuntimeError: the download failed; the message holds the steps to do it by hand.
         ValueError: the number of phantoms is out of its range.
     """
     if source == "phantom":
-        name = "phantom-source" if phantoms == 120 else f"phantom-source-{phantoms}"
-        return _phantom_source(workspace.workspace() / "data" / name, phantoms)
+        sides = phantom_masks == "sides"
+        name = "phantom-source" + f"-{phantoms}" * (phantoms != 120) + "-sides" * sides
+        return _phantom_source(workspace.workspace() / "data" / name, phantoms, sides=sides)
     slug = _slug(source)
     if not slug:
         return workspace.resolve(source)
@@ -70,14 +75,14 @@ def cache_folder() -> Path:
     return Path(named or Path.home() / ".cache" / "kagglehub").resolve()
 
 
-def _phantom_source(folder: Path, count: int) -> Path:
+def _phantom_source(folder: Path, count: int, *, sides: bool) -> Path:
     """Draw the phantoms, unless they are there from this very version of the drawing code."""
     code = sorted(Path(phantom.__file__).parent.glob("*.py"))
     stamp = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
     marker = folder.with_name(f".{folder.name}.sha256")
     with workspace.replacing_folder(folder) as partial:
         if not (folder.exists() and marker.exists() and marker.read_text("utf-8") == stamp):
-            phantom.write_primary_tree(partial, train=count)
+            phantom.write_primary_tree(partial, train=count, sides=sides)
     marker.write_text(stamp, "utf-8")
     return folder
 

@@ -41,6 +41,14 @@ def draw(
     Raises:
         ValueError: the size is below 64 px, or there is no such variety.
     """
+    image, mask, label = _draw(seed, size=size, variety=variety)
+    return image, np.uint8(255) * (mask > 0), label
+
+
+def _draw(
+    seed: int | Sequence[int], *, size: int | tuple[int, int], variety: str = "usual"
+) -> tuple:
+    """Draw one phantom as `draw` does, but with a mask of 1 (right lung) and 2 (left lung)."""
     if variety not in VARIETIES:
         raise ValueError(f"variety must be one of {', '.join(VARIETIES)}, got {variety!r}")
     height, width = (size, size) if isinstance(size, int) else size
@@ -66,7 +74,7 @@ def _take(frame: Frame, rng: np.random.Generator, label: int) -> tuple:
 
 
 def write_primary_tree(
-    folder: str | Path, *, train: int = 120, test: int = 12, seed: int = 0
+    folder: str | Path, *, train: int = 120, test: int = 12, seed: int = 0, sides: bool = False
 ) -> list[str]:
     """Write phantoms as the tree that a download gives: the source that notebook 01 restructures.
 
@@ -80,6 +88,8 @@ def write_primary_tree(
         train: number of pairs, 0 to 9000.
         test: number of images without a mask, 0 to 999.
         seed: 0 or above; another seed gives other phantoms.
+        sides: masks hold 1 on the patient's right lung, which is left in the picture, and 2 on the
+            left one, instead of 255 on both.
 
     Returns:
         The ids: training pairs first, then test images.
@@ -93,8 +103,8 @@ def write_primary_tree(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        ids = [_write(draft, seed, number) for number in range(1, train + 1)]
-        ids += [_write(draft, seed, 9000 + number) for number in range(1, test + 1)]
+        ids = [_write(draft, seed, number, sides) for number in range(1, train + 1)]
+        ids += [_write(draft, seed, 9000 + number, sides) for number in range(1, test + 1)]
         draft.chmod(0o755)
         if folder.exists():
             folder.rmdir()  # it is empty; Windows does not replace folders
@@ -115,10 +125,10 @@ def _check(folder: Path, train: int, test: int, seed: int) -> None:
         )
 
 
-def _write(root: Path, seed: int, number: int) -> str:
+def _write(root: Path, seed: int, number: int, sides: bool) -> str:
     """Write one phantom; numbers above 9000 are test images. Returns its id."""
-    sides = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
-    image, mask, label = draw([seed, number], size=(int(sides[0]), int(sides[1])))
+    height, width = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
+    image, mask, label = (_draw if sides else draw)([seed, number], size=(int(height), int(width)))
     name = f"PHANTOM_{number:04d}_{label}"
     files = {f"train_images/{name}/images": image, f"train_images/{name}/masks": mask}
     for place, pixels in ({f"test_images/{name}": image} if number > 9000 else files).items():
