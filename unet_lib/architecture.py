@@ -127,8 +127,8 @@ def build_unet(
     Returns:
         An uncompiled model: (N, image_size, image_size, 1) float in [0, 1] in, the same shape
         float32 in [0, 1] out; of several classes (N, image_size, image_size, classes + 1), the
-        softmax over background, which comes first, and classes. The defaults give 1,941,093 parameters. Layers are named as in the
-        original's table, whatever Keras has built before.
+        softmax over background, which comes first, and classes. The defaults give 1,941,093
+        parameters. Layers are named as in the original's table, whatever Keras has built before.
 
     Raises:
         ValueError: an argument is outside what is said above.
@@ -141,7 +141,7 @@ def build_unet(
     options = {"head": head, "normalization": normalization, "dropout": dropout}
     parameters.check(image_size=image_size, width=width, standardize=standardize, **options)
     if not isinstance(classes, int) or not 1 <= classes <= 100:
-        raise ValueError(f"classes must be a whole number, 1 to 100, got {classes!r}; use 1 for one")
+        raise ValueError(f"classes must be a whole number, 1 to 100, got {classes!r}; use 1")
     unet = assemble(image_size, width=width, standardize=standardize, classes=classes, **options)
     _number_layers(unet)
     return unet

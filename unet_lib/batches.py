@@ -29,7 +29,7 @@ def open_arrays(folder: Path, ids: list[str], *, image_size: int) -> tuple[np.nd
 
     Returns:
         images: (N, image_size, image_size) uint8 in [0, 255], memory-mapped, read-only.
-        masks: the same shape, uint8 in {0, 1}, or numbers of classes where the data set has several.
+        masks: the same shape, uint8 in {0, 1}, or numbers of classes if the data set has several.
     """
     manifest = datasets.load_manifest(folder)
     key = hashlib.sha256("\n".join([manifest["data_sha256"], *ids]).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
 """Load what notebook 01 made: the manifest, images and masks, all of them plain 8-bit grey PNG.
 
 A mask file of one class holds 0 and 255. Where masks tell several classes apart it holds the number
-of the class at each pixel, 0 for background, and the manifest's "classes" their names in that order.
+of the class at each pixel, 0 for background, and "classes" in the manifest their names in order.
 """
 
 import hashlib
@@ -164,7 +164,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask of a data set: (H, W) uint8, 0 for background.
 
     Returns:
-        {0, 1} of a file of 0 and 255; of one that holds class numbers, all of them below 128, these.
+        {0, 1} of a file of 0 and 255; of one that holds numbers of classes, all below 128, these.
 
     Raises:
         ValueError: as `read_image`.

@@ -1,7 +1,7 @@
 """What Keras trains with and watches: losses for each image, and the Dice of a batch.
 
-Of several classes the masks hold numbers, 0 for background, and the probabilities are a softmax over
-background and classes.
+Of several classes the masks hold numbers, 0 for background, and the probabilities are a softmax
+over background and classes.
 """
 
 import keras

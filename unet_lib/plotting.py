@@ -104,7 +104,7 @@ def prediction_grid(
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: true masks, (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
+        masks: true masks, (H, W) in {0, 1} or bool, or numbers of classes, of their images' sizes.
         predictions: name of a model -> its masks (not probabilities), in the order of `images`.
         titles: one text left of each row, such as the id.
         classes: names of the classes where masks tell several apart; each prediction has its own

@@ -40,12 +40,8 @@ def run(
     try:
         intensity.parse(options.intensity)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
-        earlier = table.read(out)
-        paths = [picture.path for picture in found]
-        together = models.load(model)
-        _check(options, together)
-        meant = {"mask_values": mask_values, "classes": together.classes}
-        truths = truth.find(paths, true_masks, **meant) if true_masks else None
+        earlier, together = table.read(out), _load(model, options)
+        truths = _find_truths(found, true_masks, mask_values, together)
         workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
@@ -73,20 +69,30 @@ def run(
     finally:
         table.write(out, {**earlier, **rows})
         workspace.release(out, purpose="predict")
-    _summarize(rows, skipped, out, truths)
-    if together.classes:
-        numbers = ", ".join(f"{n} is {name}" for n, name in enumerate(together.classes, 1))
-        print(f"The masks hold numbers, {numbers}: they look black; see the overlays")
+    _summarize(rows, skipped, out, truths, together.classes)
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
 
 
-def _check(options: Options, together: models.Together) -> None:
-    """Refuse what has no meaning for a model."""
+def _load(model: str | None, options: Options) -> models.Together:
+    """Load what `--model` names, and refuse what has no meaning for it."""
+    together = models.load(model)
     if together.classes and options.threshold != 0.5:
         raise ValueError(
             f"--threshold {options.threshold} has no meaning for a model of several classes"
             f" ({', '.join(together.classes)}): each pixel gets the most probable one; leave it out"
         )
+    return together
+
+
+def _find_truths(
+    found: list[pictures.Picture], folder: Path | None, mask_values: str,
+    together: models.Together,
+) -> truth.Truth | None:
+    """Find the true masks in a folder; None if none is given."""
+    if folder is None:
+        return None
+    paths = [picture.path for picture in found]
+    return truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
 
 
 def _is_output(path: Path, out: Path) -> bool:
@@ -184,12 +190,17 @@ def _score(done: Job, out: Path, truths, classes: tuple[str, ...]) -> dict:
     return done.row | {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
 
 
-def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> None:
+def _summarize(
+    rows: dict[str, dict], skipped: list[str], out: Path, truths, classes: tuple[str, ...]
+) -> None:
     """Print how many pictures came to what."""
     failed = sum(row["status"] == "failed" for row in rows.values())
     doubtful = sum(row.get("check") == "yes" for row in rows.values())
     print(f"{_count(len(rows) - failed, 'mask')} in {out / 'masks'}"
           + f", {_count(failed, 'picture')} failed" * bool(failed))
+    if classes:
+        numbers = ", ".join(f"{n} is {name}" for n, name in enumerate(classes, 1))
+        print(f"these hold numbers, {numbers}: they look black; see the overlays")
     if skipped:
         more = ", ..." * (len(skipped) > 3)
         print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")

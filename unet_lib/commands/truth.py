@@ -176,10 +176,9 @@ def summary(rows: Iterable[dict]) -> str:
         return f"No picture was scored. {told}".strip()
     dice, distance = ([float(row[name]) for row in scored] for name in ("dice", "hd95_px"))
     mean = metrics.summarize(dice)
-    named = [name for name in scored[0] if name.startswith("dice:")]
-    for name in named:
-        each = float(np.mean([float(row[name]) for row in scored]))
-        told = f"Of these, {name.removeprefix('dice:')}: Dice {each:.3f}. {told}"
+    classes = [name for name in scored[0] if name.startswith("dice:")]
+    each = [f"{name[5:]} {np.mean([float(row[name]) for row in scored]):.3f}" for name in classes]
+    told = f"Dice of {', '.join(each)}. {told}" if each else told
     return (
         f"Against the true masks of {len(scored)} picture(s): Dice {mean['mean']:.3f} on average"
         f" (95 % interval {mean['low']:.3f} to {mean['high']:.3f}), median {mean['median']:.3f},"

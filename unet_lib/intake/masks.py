@@ -7,12 +7,12 @@ values and the very line that settles it.
 
 import json
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from unet_lib.intake import asking
 from unet_lib.intake.values import TRANSPARENT, Counts, Key, Values
 
 _STRAY = 0.001  # share of the foreground below which a value in few files is a mistake
@@ -20,7 +20,6 @@ _FEW = 0.05  # share of the files that are few
 _ALONG = 0.5  # share of a picture's edge that no foreground covers
 _ONES = (1, 255, 65535)  # what "foreground" is called when there is one
 _LUNG = re.compile(r"(left|right|both|of|the|upper|middle|lower|lungs?|lobes?|fields?|zones?|l|r)+")
-CLASSES = 100  # most of them; a mask file holds their numbers, all below 128
 _REACH = 16  # levels by which JPEG changes one value from file to file
 
 
@@ -83,81 +82,14 @@ def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
     rows = tabulate(drawn, same)
     if mask_values.strip() == "auto":
         return _decide_alone(drawn, same, rows)
-    named = _parse(mask_values, [row.value for row in rows])
+    named = asking.parse(mask_values, [row.value for row in rows])
     asked = frozenset(key for _, keys in named for key in keys)
     if unknown := sorted(map(str, asked - {row.value for row in rows})):
         raise ValueError(_refusal(f"no mask holds {' or '.join(unknown)}", rows, mask_values))
     notes = [note for f, c in drawn.items() for note in _describe(f, c, same, frozenset())]
     odd = _along_border(drawn, same, asked) if asked else []
     notes += [("foreground along the border", file, "") for file in odd]
-    return Meaning(asked, same, rows, tuple(notes), mask_values, *_number(named, mask_values))
-
-
-def parse(mask_values: str, known: list[Key]) -> list[Key]:
-    """Return the values that a text such as "1,2", "1-9", "#ff0000" or "lung=1" names.
-
-    Args:
-        mask_values: see `decide`.
-        known: the values of the set; a range names those of them that lie in it. The name of a
-            label is taken as it stands, whatever it is: "1", "1-2", "lung=left", "Lung, left".
-
-    Raises:
-        ValueError: an entry is empty.
-    """
-    return [key for _, keys in _parse(mask_values, known) for key in keys]
-
-
-def _parse(mask_values: str, known: list[Key]) -> list[tuple[str, list[Key]]]:
-    """Return for each entry the name before its "=", or "", and the values; see `parse`."""
-    found: list[tuple[str, list[Key]]] = []
-    names = {str(key) for key in known}
-    for entry in _entries(unicodedata.normalize("NFC", mask_values), names):
-        name, _, text = ("", "", entry) if entry in names else entry.rpartition("=")
-        text = text.strip()
-        text = text if text in names else text.strip("'\"")
-        if not text:
-            raise ValueError(f"mask_values {mask_values!r} has an empty entry; write as in '1,2'")
-        found.append((name.strip().strip("'\""), _values(text, known)))
-    return found
-
-
-def _values(text: str, known: list[Key]) -> list[Key]:
-    """Return the values of the set that one entry, without its name, stands for."""
-    ends = re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)
-    if same := [key for key in known if str(key) == text]:
-        return same
-    if ends:
-        low, high = int(ends[1]), int(ends[2])
-        return [k for k in known if isinstance(k, int) and low <= k <= high]
-    if text.isdecimal():
-        return [int(text)]
-    return [text.lower() if text.startswith("#") else text]
-
-
-def _number(named: list[tuple[str, list[Key]]], asked: str) -> tuple[tuple[str, ...], dict]:
-    """Return the names of the classes and the number of each value; nothing if there is one."""
-    names = list(dict.fromkeys(name for name, _ in named if name))
-    if len(names) < 2:
-        return (), {}
-    numbers: dict[Key, int] = {}
-    for name, keys in named:
-        number = names.index(name) + 1 if name else 0
-        if not name or any(numbers.setdefault(key, number) != number for key in keys):
-            what = "an entry has no name" if not name else f"{name!r} repeats a value"
-            raise ValueError(
-                f"mask_values {asked!r} names {len(names)} classes, but {what}; give each value one"
-                " name, as in 'right lung=1, left lung=2', or names to none for one class of all"
-            )
-    if len(names) > CLASSES:
-        raise ValueError(f"mask_values names {len(names)} classes; {CLASSES} are the most")
-    return tuple(names), numbers
-
-
-def _entries(text: str, names: set[str]) -> list[str]:
-    """Cut at the commas, but for those in the name of a label."""
-    awkward = sorted((re.escape(name) for name in names if "," in name), key=len, reverse=True)
-    whole = f"(?:{'|'.join([*awkward, '[^,]'])})+"
-    return [entry.strip() for entry in (re.findall(whole, text) if awkward else text.split(","))]
+    return Meaning(asked, same, rows, tuple(notes), mask_values, *asking.number(named, mask_values))
 
 
 def is_lung(name: Key) -> bool:

@@ -50,7 +50,7 @@ def read_image(tree: Tree, audited: Audited, name: str) -> np.ndarray:
 
 
 def read_mask(tree: Tree, audited: Audited, name: str) -> np.ndarray:
-    """Return the mask of a pair, (H, W) uint8 in {0, 1}, or numbers of classes if it has several."""
+    """Return the mask of a pair: (H, W) uint8 in {0, 1}, or numbers of several classes."""
     look, image = audited.looks[name], tree.images[name]
     read = (reading.read_mask(path, image, look.stored)[0] for path in tree.masks[name])
     return reading.finish_mask(itertools.chain(*read), audited.meaning, look.shape)
