@@ -617,3 +617,15 @@ def test_no_name_of_a_patient_is_copied(tmp_path):
     for data in content(tmp_path / "made").values():
         data = data if isinstance(data, bytes) else data.encode()
         assert b"Doe" not in data and b"4711" not in data and b"DICM" not in data
+
+
+def test_named_values_become_classes_by_number(tmp_path):
+    root = make_set(tmp_path / "s", lambda n: np.uint8(5) * RIGHT + np.uint8(9) * LEFT)
+    line = "left lung=9, right lung=5"
+    made = prepare.restructure(root, tmp_path / "made", mask_values=line)
+    assert made["classes"] == ["left lung", "right lung"] and made["mask_values"] == line
+    name = made["split"]["train"][0]
+    stored = cv2.imread(str(tmp_path / f"made/train/masks/{name}.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, np.uint8(1) * LEFT + np.uint8(2) * RIGHT)
+    np.testing.assert_array_equal(datasets.read_pair(tmp_path / "made", name)[1], stored)
+    assert "classes" not in prepare.restructure(root, tmp_path / "one", mask_values="5,9")

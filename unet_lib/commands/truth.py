@@ -41,7 +41,7 @@ class Truth:
     def read(self, picture: Path, *, shape: tuple[int, int]) -> np.ndarray | None:
         """Return the true mask of a picture, or None if it has none.
 
-        It is (H, W) uint8, {0, 1} or the numbers of the classes that the masks tell apart.
+        It is (H, W) bool, or uint8 numbers of the classes that the masks tell apart.
 
         Args:
             picture: one of those that `find` was given.
@@ -59,7 +59,8 @@ class Truth:
         found = [each for path in self.files[key] for each in _read(path, picture)[0]]
         for each in found:
             _check_size(each.codes.shape, shape, picture)
-        return reading.finish_mask(found, self.meaning, shape)
+        mask = reading.finish_mask(found, self.meaning, shape)
+        return mask if self.meaning.classes else mask > 0
 
 
 def find(
