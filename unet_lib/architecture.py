@@ -93,7 +93,7 @@ def assemble(
     for level in (3, 2, 1, 0):
         features = step_up(features, skips[level], width * 2**level, **options)
     if head == "original":
-        features = convolve(features, classes + 1)
+        features = convolve(features, 2 if classes == 1 else width)
     channels, activation = (1, "sigmoid") if classes == 1 else (classes + 1, "softmax")
     # float32 also under mixed precision: the loss needs it
     output = keras.layers.Conv2D(channels, 1, activation=activation, dtype="float32")
@@ -116,7 +116,7 @@ def build_unet(
         image_size: side of the square input in px, a multiple of 16.
         width: filters of the first level; each deeper level doubles them.
         head: "original" puts a 3x3 convolution with two ReLU filters before the sigmoid, "direct"
-            does not; for several classes it has one filter for each and for background.
+            does not. For several classes it has `width` filters: of so few as classes all die out.
         normalization: "batch" puts batch normalization between each convolution and its ReLU, save
             in the head.
         dropout: share of units dropped at the two deepest levels while training, in [0, 1).

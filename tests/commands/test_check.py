@@ -315,3 +315,14 @@ def test_help_answers():
     with pytest.raises(SystemExit) as end:
         __main__.main(["check", "--help"])
     assert end.value.code == 0
+
+
+def test_phantoms_that_tell_sides_apart_need_no_word(tmp_path, capsys):
+    few = ("-p", "phantoms", 3, "-p", "phantom_masks", "sides")
+    code, out, err = called("phantom", *few, "--out", "seen", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "foreground: 1, 2\nclasses told apart: right lung, left lung\n" in out
+    plan_made = yaml.safe_load((tmp_path / "seen/check.yaml").read_text("utf-8"))
+    assert plan_made["phantom_masks"] == "sides"
+    code, out, _ = called("phantom", *few[:2], "-p", "phantoms", 4, capsys=capsys)
+    assert code == 0 and "classes" not in out
