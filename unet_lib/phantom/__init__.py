@@ -41,14 +41,14 @@ def draw(
     Raises:
         ValueError: the size is below 64 px, or there is no such variety.
     """
-    image, mask, label = _draw(seed, size=size, variety=variety)
+    image, mask, label = _draw_sides(seed, size=size, variety=variety)
     return image, np.uint8(255) * (mask > 0), label
 
 
-def _draw(
+def _draw_sides(
     seed: int | Sequence[int], *, size: int | tuple[int, int], variety: str = "usual"
 ) -> tuple:
-    """Draw one phantom as `draw` does, but with a mask of 1 (right lung) and 2 (left lung)."""
+    """Draw one phantom as `draw` does, with a mask of 1 (right lung) and 2 (left lung)."""
     if variety not in VARIETIES:
         raise ValueError(f"variety must be one of {', '.join(VARIETIES)}, got {variety!r}")
     height, width = (size, size) if isinstance(size, int) else size
@@ -128,7 +128,7 @@ def _check(folder: Path, train: int, test: int, seed: int) -> None:
 def _write(root: Path, seed: int, number: int, sides: bool) -> str:
     """Write one phantom; numbers above 9000 are test images. Returns its id."""
     height, width = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
-    image, mask, label = (_draw if sides else draw)([seed, number], size=(int(height), int(width)))
+    image, mask, label = (_draw_sides if sides else draw)([seed, number], size=(int(height), int(width)))
     name = f"PHANTOM_{number:04d}_{label}"
     files = {f"train_images/{name}/images": image, f"train_images/{name}/masks": mask}
     for place, pixels in ({f"test_images/{name}": image} if number > 9000 else files).items():
