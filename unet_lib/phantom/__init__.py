@@ -128,7 +128,8 @@ def _check(folder: Path, train: int, test: int, seed: int) -> None:
 def _write(root: Path, seed: int, number: int, sides: bool) -> str:
     """Write one phantom; numbers above 9000 are test images. Returns its id."""
     height, width = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
-    image, mask, label = (_draw_sides if sides else draw)([seed, number], size=(int(height), int(width)))
+    size = int(height), int(width)
+    image, mask, label = (_draw_sides if sides else draw)([seed, number], size=size)
     name = f"PHANTOM_{number:04d}_{label}"
     files = {f"train_images/{name}/images": image, f"train_images/{name}/masks": mask}
     for place, pixels in ({f"test_images/{name}": image} if number > 9000 else files).items():
