@@ -307,7 +307,7 @@ def test_numbers_of_classes_reach_the_batches(tmp_path):
     ids = made["split"]["train"]
     stack, masks = batches.open_arrays(tmp_path / "data", ids, image_size=32)
     assert set(np.unique(masks)) == {0, 1, 2}
-    augment = Augmentation(classes=2)
+    augment = Augmentation(classes=("right lung", "left lung"))
     stream = batches.training_batches(stack, masks, batch_size=2, epochs=1, seed=0, augment=augment)
     for batch in (batches.evaluation_batches(stack, masks, batch_size=2), stream):
         ((_, numbers),) = as_arrays(batch)

@@ -348,7 +348,7 @@ def test_the_notebook_compiles_what_the_library_compiles(loss, schedule):
     space = {"keras": keras, "batches": batches, "architecture": architecture, "losses": losses}
     space |= {"image_size": 16, "model_options": {"width": 2}, "seed": 3, "loss": loss}
     space |= {"train_ids": list("abcdefg"), "batch_size": 3, "epochs": 5, "learning_rate": 0.002}
-    space |= {"schedule": schedule, "classes": 1}
+    space |= {"schedule": schedule, "names": []}
     keras.utils.clear_session()  # Keras counts optimizers for their names
     with contextlib.redirect_stdout(io.StringIO()):
         exec(source, space)

@@ -538,7 +538,7 @@ OTHER = {  # for every parameter a value that is not the default
     "intensity": "0,4095", "invert": "auto", "empty_masks": "keep", "follow_links": True,
     "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "dropout": 0.0,
     "loss": "bce_dice", "schedule": "cosine", "augment": True, "augmentation_strength": 1.5,
-    "precision": "mixed_bfloat16",
+    "precision": "mixed_bfloat16", "phantom_masks": "sides", "flip": True, "parts": 3,
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
     "suspects": "normalization", "widths": "4,2", "situations": "original, few+",
     "experiment_size": 48, "experiment_epochs": 1,

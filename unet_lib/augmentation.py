@@ -1,6 +1,7 @@
 """One random transformation for each pair: image and mask move alike, grey changes in the image."""
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -20,8 +21,8 @@ class Augmentation:
         strength: factor on every range, above 0 and below 4, where contrast would reach 100 %. On
             gamma it acts as a power: 2.0 gives exponents from 0.75 ** 2 to 1.33 ** 2.
         flip: exchange left and right in every second pair, at random; for pictures without a side.
-        classes: how many classes of foreground the masks tell apart; numbers of several are moved
-            to the nearest pixel, never interpolated.
+        classes: names of the classes that the masks tell apart, none for one: numbers of several
+            are moved to the nearest pixel, never interpolated.
 
     Attributes:
         ranges: what is drawn, name to (lowest, highest). The geometry: `rotation` in degrees,
@@ -34,7 +35,8 @@ class Augmentation:
     """
 
     def __init__(
-        self, kind: str = "both", *, strength: float = 1.0, flip: bool = False, classes: int = 1
+        self, kind: str = "both", *, strength: float = 1.0, flip: bool = False,
+        classes: Sequence[str] = (),
     ):
         if kind not in ("geometry", "intensity", "both"):
             raise ValueError(f"kind must be 'geometry', 'intensity' or 'both', got {kind!r}")
@@ -43,7 +45,7 @@ class Augmentation:
                 f"strength must lie between 0 and 4, got {strength!r}; 1.0 is a good start, and "
                 "no augmentation at all is augment=None"
             )
-        self.flip, self.classes = flip, classes
+        self.flip, self.labels = flip, len(classes) > 1
         self.ranges: dict[str, tuple[float, float]] = {}
         if kind != "intensity":
             self.ranges["rotation"] = (-6 * strength, 6 * strength)
@@ -76,8 +78,8 @@ class Augmentation:
             images = change_grey(images, draws["contrast"], draws["brightness"], draws["gamma"])
         if "rotation" in draws:
             way = draws["rotation"], draws["zoom"], draws["shift"]
-            images, masks = move(images, masks, *way, labels=self.classes > 1)
-        return images, masks if self.classes > 1 else tf.cast(masks >= 0.5, tf.float32)
+            images, masks = move(images, masks, *way, labels=self.labels)
+        return images, masks if self.labels else tf.cast(masks >= 0.5, tf.float32)
 
     def draw(self, count, *, seed: tuple) -> dict[str, tf.Tensor]:
         """Draw the numbers of `count` transformations, each uniform in its range.

@@ -4,6 +4,8 @@ Of several classes the masks hold numbers, 0 for background, and the probabiliti
 over background and classes.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -116,11 +118,11 @@ CLASSES_LOSSES = {
 }
 
 
-def choose(name: str, *, classes: int = 1):
+def choose(name: str, *, classes: Sequence[str] = ()):
     """Return the loss of a name: over several classes cross-entropy takes the place of binary.
 
     Args:
         name: "bce", "bce_dice", "dice" or "focal".
-        classes: how many classes of foreground the masks tell apart.
+        classes: names of the classes that the masks tell apart; none for one.
     """
-    return (CLASSES_LOSSES if classes > 1 else LOSSES)[name]
+    return (CLASSES_LOSSES if len(classes) > 1 else LOSSES)[name]
