@@ -371,6 +371,13 @@ def test_the_notebook_compiles_what_the_library_compiles(loss, schedule):
     assert results[0] == results[1] and set(results[0]) == {"loss", "accuracy", "dice"}
 
 
+def test_several_classes_are_compiled_with_their_losses():
+    unet = architecture.build_unet(16, width=2, classes=2)
+    options = {"learning_rate": 0.1, "schedule": "constant", "total_steps": 9}
+    experiments.compile_unet(unet, loss="bce", **options, classes=("a", "b"))
+    assert unet.get_compile_config()["loss"] == "sparse_categorical_crossentropy"
+
+
 def test_a_cosine_ends_at_zero_and_metrics_can_be_left_out():
     unet = architecture.build_unet(16, width=1)
     experiments.compile_unet(

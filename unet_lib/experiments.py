@@ -95,6 +95,7 @@ def compile_unet(
     schedule: str,
     total_steps: int,
     metrics: bool = True,
+    classes: Sequence[str] = (),
 ) -> None:
     """Compile a model as notebook 04 does.
 
@@ -105,6 +106,7 @@ def compile_unet(
         schedule: "constant", or "cosine": the rate falls to zero along a half cosine.
         total_steps: steps of all epochs together.
         metrics: whether accuracy and Dice are watched; without them a step is quicker.
+        classes: names of the classes that the masks tell apart; none for one.
     """
     rate = learning_rate
     if schedule == "cosine":
@@ -112,7 +114,7 @@ def compile_unet(
     dice = keras.metrics.MeanMetricWrapper(losses.batch_dice, name="dice")
     unet.compile(
         optimizer=keras.optimizers.Adam(rate),
-        loss=losses.LOSSES[loss],
+        loss=losses.choose(loss, classes=classes),
         metrics=["accuracy", dice] if metrics else None,
     )
 
