@@ -52,3 +52,16 @@ def test_a_thick_membrane_costs_nothing_and_a_gap_in_it_much():
     errors = [rand_error.adapted_rand_error(real, rand_error.cells(one, grow=True))
               for one in (truth, thick, gap)]
     assert errors[0] == errors[1] == 0 and errors[2] == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_gap_is_closed_by_a_lower_threshold(monkeypatch):
+    mask = np.zeros((40, 41), np.uint8)
+    mask[:, 20] = 1
+    sure = np.where(mask, np.float32(0.9), np.float32(0))
+    sure[10:12, 20] = 0.25
+    monkeypatch.setattr(rand_error.prediction, "predict", lambda unet, image: sure)
+    found = rand_error.measure(None, [(mask, mask)] * 2)
+    assert found[0.2] == (1, 0) and found[0.01] == (1, 0)
+    assert found[0.5][0] == pytest.approx(38 / 39)
+    assert found[0.5][1] == pytest.approx(1 / 3, abs=0.01)
+    assert list(found) == sorted(rand_error.THRESHOLDS)
