@@ -370,3 +370,28 @@ def test_solutions_of_notebook_03_do_what_they_say(notebook, inline):
             exec(solution, space)
     assert output.getvalue().splitlines()[1:] == ["conv2d_23 ['bias']", "1940817"]
     assert "1,940,817" in notebook["answers"]
+
+
+@pytest.mark.parametrize("head", ["original", "direct"])
+def test_several_classes_share_each_pixel_with_background(head):
+    unet = architecture.build_unet(32, width=4, head=head, classes=3)
+    image = np.random.default_rng(0).random((2, 32, 32, 1)).astype(np.float32)
+    probability = unet.predict_on_batch(image)
+    assert probability.shape == (2, 32, 32, 4) and probability.dtype == np.float32
+    assert probability.sum(-1) == pytest.approx(np.ones((2, 32, 32)), abs=1e-5)
+    assert unet.layers[-1].input.shape[-1] == 4  # the original's two are too few
+
+
+def test_one_class_is_built_as_ever():
+    keras.utils.set_random_seed(0)
+    asked = architecture.build_unet(32, width=2, classes=1)
+    keras.utils.set_random_seed(0)
+    usual = architecture.build_unet(32, width=2)
+    assert asked.get_config() == usual.get_config()
+    assert all(map(np.array_equal, asked.get_weights(), usual.get_weights()))
+
+
+@pytest.mark.parametrize("classes", [0, 101, 1.5])
+def test_a_number_of_classes_that_cannot_be_is_refused(classes):
+    with pytest.raises(ValueError, match=f"classes must be .* 1 to 100, got {classes}; use 1"):
+        architecture.build_unet(32, classes=classes)

@@ -238,3 +238,39 @@ def test_the_dtype_policy_changes_nothing():
 def test_augmentation_refuses_what_it_cannot_do(arguments, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**arguments)
+
+
+def numbered(count=4, size=48):
+    """Images whose grey levels tell where classes 0, 2 and 5 lie, and these."""
+    image, _ = noise(count, size, size)
+    mask = np.select([image > 0.6, image > 0.4], [5.0, 2.0], 0).astype(np.float32)
+    return mask / 5, mask
+
+
+def test_numbers_of_classes_stay_whole_and_move_with_the_image():
+    images, masks = numbered()
+    augment = Augmentation("geometry", classes="ab")
+    moved_images, moved_masks = (part.numpy() for part in augment(images, masks, seed=(1, 2)))
+    assert set(np.unique(moved_masks)) == {0, 2, 5} and not np.array_equal(moved_masks, masks)
+    assert np.mean(np.abs(moved_images * 5 - moved_masks) < 0.5) > 0.7  # but for outlines
+    one, _ = Augmentation("geometry")(images, masks, seed=(1, 2))
+    assert np.array_equal(one, moved_images)  # the same geometry, whatever the classes
+
+
+def test_a_flip_exchanges_left_and_right_in_about_half_of_the_pairs_and_in_both_alike():
+    images, masks = numbered(64, 16)
+    usual = Augmentation("intensity", classes="ab")(images, masks, seed=(3, 4))
+    turned = Augmentation("intensity", classes="ab", flip=True)(images, masks, seed=(3, 4))
+    kinds = []
+    for k in range(64):
+        grey, mask = turned[0][k].numpy(), turned[1][k].numpy()
+        flipped = not np.array_equal(mask, masks[k])
+        assert np.array_equal(mask, masks[k, :, ::-1] if flipped else masks[k])
+        before = usual[0][k].numpy()
+        np.testing.assert_allclose(grey, before[:, ::-1] if flipped else before, atol=1e-5)
+        kinds.append(flipped)
+    assert 20 < sum(kinds) < 44
+    again = Augmentation("intensity", classes="ab", flip=True)(images, masks, seed=(3, 4))
+    assert np.array_equal(again[1], turned[1])
+    other = Augmentation("intensity", classes="ab", flip=True)(images, masks, seed=(3, 5))
+    assert not np.array_equal(other[1], turned[1])

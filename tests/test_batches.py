@@ -298,3 +298,18 @@ def test_two_processes_at_once_make_the_arrays_once(copy, monkeypatch):
         assert_equal(batches.open_arrays(folder, ids, image_size=16), wanted)
         assert other.stdout.read() == "done\n"
     assert len(listing(folder)) == 2
+
+
+def test_numbers_of_classes_reach_the_batches(tmp_path):
+    phantom.write_primary_tree(tmp_path / "source", train=3, test=0, seed=2, sides=True)
+    made = prepare.restructure(
+        tmp_path / "source", tmp_path / "data", val_fraction=0.3, mask_values=datasets.SIDES)
+    ids = made["split"]["train"]
+    stack, masks = batches.open_arrays(tmp_path / "data", ids, image_size=32)
+    assert set(np.unique(masks)) == {0, 1, 2}
+    augment = Augmentation(classes=("right lung", "left lung"))
+    stream = batches.training_batches(stack, masks, batch_size=2, epochs=1, seed=0, augment=augment)
+    for batch in (batches.evaluation_batches(stack, masks, batch_size=2), stream):
+        ((_, numbers),) = as_arrays(batch)
+        assert numbers.shape == (2, 32, 32, 1) and numbers.dtype == np.float32
+        assert set(np.unique(numbers)) == {0, 1, 2}

@@ -222,3 +222,32 @@ def test_pairs_come_in_the_order_asked_for_and_one_at_a_time(source, monkeypatch
     with pytest.raises(FileNotFoundError, match=re.escape("not there.png")):
         next(pairs)
     assert list(datasets.read_pairs(source, [])) == []
+
+
+def test_a_mask_of_several_classes_holds_their_numbers(tmp_path):
+    for highest in (1, 2, 127):
+        numbers = np.zeros((8, 9), np.uint8)
+        numbers[2:5] = highest
+        (tmp_path / "mask.png").write_bytes(png(numbers))
+        np.testing.assert_array_equal(datasets.read_mask(tmp_path / "mask.png"), numbers)
+
+
+def test_the_names_of_classes():
+    assert datasets.class_names({"classes": ["right lung", "left lung"]}) == [
+        "right lung", "left lung"]
+    assert datasets.class_names({}) == []
+
+
+def test_phantoms_that_tell_sides_apart_say_what_their_masks_hold():
+    sides = datasets.source_name("phantom", phantoms=7, phantom_masks="sides")
+    assert sides == "phantom (7 pairs, sides)"
+    asked = {"source": "phantom", "phantoms": 7, "phantom_masks": "sides", "mask_values": "auto"}
+    assert datasets.record(asked) == {"source": sides, "mask_values": datasets.SIDES}
+    assert datasets.record(asked | {"mask_values": "1,2"})["mask_values"] == "1,2"
+    for other in ({"phantom_masks": "both"}, {"source": "kaggle"}, {"source": "data/(x, sides)"}):
+        assert datasets.record(asked | other)["mask_values"] == "auto"
+
+
+def test_a_data_set_of_sides_is_not_taken_for_one_of_both():
+    with pytest.raises(ValueError, match="differently: source was 'phantom .*', here .*, sides"):
+        datasets.require(MADE, **ASKED, phantom_masks="sides")

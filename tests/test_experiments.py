@@ -53,6 +53,18 @@ def test_seeds_reproduce_with_dropout_and_augmentation():
     assert not same(first, weights(recipe, seed=1))
 
 
+def test_several_classes_are_taken_together(threshold_model):
+    images, masks = squares(size=TINY["image_size"])
+    numbers = masks * np.uint8(2)
+    numbers[:, :, ::2] = masks[:, :, ::2]
+    one, two = (experiments.train((images, held), TINY, epochs=1, seed=0)[0].get_weights()
+                for held in (masks, numbers))
+    assert same(one, two)
+    pairs = [list(zip(images, held, strict=True)) for held in (masks, numbers)]
+    scores = [experiments.score(threshold_model, each, outlines=True) for each in pairs]
+    assert scores[0] == scores[1]
+
+
 @pytest.fixture
 def built(monkeypatch):
     """Build and compile as `train` does, but do not train; return the model and fit's arguments."""
@@ -347,7 +359,7 @@ def test_the_notebook_compiles_what_the_library_compiles(loss, schedule):
     space = {"keras": keras, "batches": batches, "architecture": architecture, "losses": losses}
     space |= {"image_size": 16, "model_options": {"width": 2}, "seed": 3, "loss": loss}
     space |= {"train_ids": list("abcdefg"), "batch_size": 3, "epochs": 5, "learning_rate": 0.002}
-    space |= {"schedule": schedule}
+    space |= {"schedule": schedule, "names": []}
     keras.utils.clear_session()  # Keras counts optimizers for their names
     with contextlib.redirect_stdout(io.StringIO()):
         exec(source, space)
@@ -368,6 +380,13 @@ def test_the_notebook_compiles_what_the_library_compiles(loss, schedule):
         unet.run_eagerly = True  # tracing takes longer than one step
         results.append(unet.test_on_batch(image, np.round(mask), return_dict=True))
     assert results[0] == results[1] and set(results[0]) == {"loss", "accuracy", "dice"}
+
+
+def test_several_classes_are_compiled_with_their_losses():
+    unet = architecture.build_unet(16, width=2, classes=2)
+    options = {"learning_rate": 0.1, "schedule": "constant", "total_steps": 9}
+    experiments.compile_unet(unet, loss="bce", **options, classes=("a", "b"))
+    assert unet.get_compile_config()["loss"] == "sparse_categorical_crossentropy"
 
 
 def test_a_cosine_ends_at_zero_and_metrics_can_be_left_out():

@@ -72,3 +72,44 @@ def test_each_loss_prefers_the_truth_and_has_a_slope_everywhere(name):
         for miss in (0.1, 0.5, 0.9)
     )
     assert 0 <= right < unsure < wrong
+
+
+@pytest.fixture
+def three():
+    """Masks of two classes and background, and probabilities; the first image lacks class 2."""
+    rng = np.random.default_rng(2)
+    masks = rng.integers(0, 3, (4, 8, 8, 1)).astype(np.float32)
+    masks[0] = masks[0] == 1
+    p = rng.uniform(0.01, 1, (4, 8, 8, 3)).astype(np.float32)
+    return masks, p / p.sum(-1, keepdims=True)
+
+
+def test_dice_of_several_classes_is_the_mean_of_each(three):
+    masks, p = three
+    p[0, ..., 2] = 0  # which is right: no pixel of that class is there
+    expected = [
+        np.mean([metrics.dice(m[..., 0] == k, q.argmax(-1) == k) for k in (1, 2)])
+        for m, q in zip(masks, p, strict=True)
+    ]
+    assert np.asarray(losses.batch_dice(masks, p)) == pytest.approx(expected)
+    assert expected[0] > 0.5
+
+
+def test_losses_of_several_classes_equal_their_formulas(three):
+    masks, p = three
+    for k in range(4):
+        given = np.take_along_axis(p[k], masks[k].astype(int), -1)  # to the true class
+        soft = [1 - 2 * p[k][masks[k][..., 0] == c, c].sum()
+                / ((masks[k] == c).sum() + p[k][..., c].sum()) for c in (1, 2)]
+        wanted = {"bce": -np.log(given), "dice": np.mean(soft),
+                  "bce_dice": -np.log(given).mean() + np.mean(soft),
+                  "focal": -((1 - given) ** 2) * np.log(given)}
+        for name, value in wanted.items():
+            loss = keras.losses.get(losses.choose(name, classes=("a", "b")))(masks, p)
+            assert np.asarray(loss)[k] == pytest.approx(np.squeeze(value), abs=1e-5), name
+
+
+def test_one_class_keeps_its_losses():
+    for name, loss in losses.LOSSES.items():
+        assert losses.choose(name) is losses.choose(name, classes=[]) is loss
+    assert set(losses.CLASSES_LOSSES) == set(losses.LOSSES)

@@ -15,6 +15,7 @@ NOTEBOOKS = sorted((workspace.PROJECT / "notebooks").glob("[0-9]*.ipynb"))
 MOST = 2**31 - 1
 BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("phantoms", [1, 9000], [0, 9001]),
+    ("phantom_masks", ["both", "sides"], ["", "left"]),
     ("val_fraction", [1e-9, 1 - 1e-9], [0, 0.0, 1, 1.0, -0.1]),
     ("split_seed", [0, MOST], [-1, MOST + 1]),
     ("seed", [0, MOST], [-1, MOST + 1]),
@@ -39,6 +40,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("augmentation_strength", [1e-9, 4 - 1e-9], [0, 4, 4.0, -1]),
     ("precision", ["float32", "mixed_bfloat16", "mixed_float16"], ["", "float16"]),
     ("required_dice", [0, 1, 0.85], [-1e-9, 1 + 1e-9]),
+    ("parts", [1, 10**6], [0, -1]),
     ("tolerance_width", [0, 1 - 1e-9], [-1e-9, 1]),
     ("draws", [2, 10**6], [1, 0]),
     ("experiment_size", [16, 32, 4096], [0, 15, 17, 4112]),
@@ -57,6 +59,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("other_run", ["", "a", "a/b"], ["..", "a/b/c", " "]),
     ("standardize", [True, False], [0, 1, "yes"]),
     ("augment", [True, False], [0, 1, "yes"]),
+    ("flip", [True, False], [0, 1, "yes"]),
     ("own_table", [True, False], [0, 1, "yes"]),
     ("retrain", [True, False], [0, 1, "yes"]),
     ("source", ["phantom", "kaggle", "kaggle:a.b/c-d", "kaggle:a/b/versions/1", "notebooks",

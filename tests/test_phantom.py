@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from unet_lib import phantom
+from unet_lib.phantom import film
 
 SIZE = 256
 USUAL_AREAS = [2399, 2245, 2422, 2333, 2325, 2423]  # px, of the first phantoms at 96 px
@@ -351,3 +352,23 @@ def test_numbers_out_of_range_are_refused(tmp_path, name, value):
     with pytest.raises(ValueError, match=f"{name} must be from 0 to .*, got {value}"):
         phantom.write_primary_tree(tmp_path / "source", **{name: value})
     assert not list(tmp_path.iterdir())
+
+
+def test_sides_tell_the_patients_right_lung_which_is_left_in_the_picture(tree, tmp_path):
+    folder, ids = tree
+    phantom.write_primary_tree(tmp_path / "s", train=4, test=0, seed=3, sides=True)
+    for name in ids[:4]:
+        case = f"train_images/{name}"
+        sides = read(tmp_path / "s" / f"{case}/masks/{name}.png")
+        assert np.array_equal(255 * (sides > 0), read(folder / f"{case}/masks/{name}.png"))
+        assert np.array_equal(*(read(root / f"{case}/images/{name}.png")
+                                for root in (folder, tmp_path / "s")))
+        right, left = (np.argwhere(sides == number)[:, 1] for number in (1, 2))
+        assert right.max() < left.max() and right.mean() < sides.shape[1] / 2 < left.mean()
+
+
+def test_a_lung_alone_has_the_side_on_which_it_lies():
+    for columns, number in ((slice(10, 30), 1), (slice(70, 90), 2)):
+        lung = np.zeros((100, 100), bool)
+        lung[20:80, columns] = True
+        assert np.unique(film.trace(np.random.default_rng(0), lung)).tolist() == [0, number]

@@ -63,3 +63,20 @@ def test_a_probability_with_and_without_channel_axis_is_the_same():
     probability = np.random.default_rng(0).random((4, 6), np.float32)
     flat = pixels.resize_probability(probability, (9, 11))
     assert np.array_equal(flat, pixels.resize_probability(probability[..., None], (9, 11)))
+
+
+def test_of_several_classes_a_pixel_gets_the_one_that_covers_most_of_it():
+    mask = np.array([[1, 1, 3, 0], [3, 1, 3, 0], [0, 0, 2, 2], [0, 3, 2, 3]], np.uint8)
+    small = pixels.resize_mask(mask, 2)
+    assert small.tolist() == [[1, 0], [0, 2]] and small.dtype == np.uint8  # a draw: the lower one
+    random = np.random.default_rng(0).choice(np.array([0, 2, 7], np.uint8), (9, 13))
+    for size in (5, 32):
+        assert set(np.unique(pixels.resize_mask(random, size))) <= {0, 2, 7}
+
+
+def test_probabilities_of_several_classes_come_back_together():
+    both = np.random.default_rng(0).random((4, 4, 2), np.float32)
+    large = pixels.resize_probability(both, (9, 7))
+    assert large.shape == (9, 7, 2)
+    for k in (0, 1):
+        assert large[..., k] == pytest.approx(pixels.resize_probability(both[..., k], (9, 7)))

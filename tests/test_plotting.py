@@ -281,3 +281,34 @@ def test_a_grid_draws_no_more_pixels_than_a_panel_can_show(side, shown):
     assert figure.axes[1].get_ylim() == (shown - 0.5, -0.5)
     grid = plotting.pair_grid([image], [mask])
     assert [len(ax.images[0].get_array()) for ax in grid.axes] == [shown] * 3
+
+
+def test_classes_have_a_line_each_and_a_name_below(pairs):
+    images, masks = pairs
+    for mask in masks:
+        mask[14:16, 3:9] = 2
+    names = ["right lung", "left lung"]
+    grids = [
+        plotting.pair_grid(images, masks, classes=names),
+        plotting.contact_sheet(images, masks, list("abc"), classes=names),
+        plotting.prediction_grid(images, masks, {"m": masks}, classes=names),
+    ]
+    for figure in grids:
+        drawn = [c for ax in figure.axes for c in contours(ax)]
+        styles = {to_hex(c.get_edgecolor()[0]): c.get_linestyle()[0][1] for c in drawn}
+        own = {color.lower() for color in plotting.CLASSES[:2]}
+        assert own <= set(styles) <= own | {plotting.TRUTH.lower()}
+        first, second = (styles[color.lower()] for color in plotting.CLASSES[:2])
+        assert first is None and second is not None  # solid and dashed: apart in grey as well
+        (legend,) = figure.legends
+        said = [text.get_text() for text in legend.get_texts()]
+        assert said == (["truth"] * (figure is grids[2]) + names)
+    shown = grids[0].axes[3].images[0]
+    assert shown.get_clim() == (0, 2)
+
+
+def test_a_picture_without_one_of_the_classes_keeps_the_others_line(pairs):
+    images, masks = pairs
+    figure = plotting.contact_sheet(images, [2 * m for m in masks], list("abc"), classes=["a", "b"])
+    (line,) = contours(figure.axes[0])
+    assert to_hex(line.get_edgecolor()[0]) == plotting.CLASSES[1].lower()

@@ -110,6 +110,8 @@ def test_squares_are_predicted_like_images_of_that_size(unet):
 @pytest.mark.parametrize(("options", "sizes"), [({"batch_size": 4}, [4, 4, 3]), ({}, [8, 3])])
 def test_squares_go_through_the_model_a_batch_at_a_time(options, sizes):
     class Model:
+        output_shape = (None, 16, 16, 1)
+
         def __init__(self):
             self.seen = []
 
@@ -347,3 +349,52 @@ def test_cleaning_up_keeps_the_two_largest_parts_and_fills_holes():
     areas = [prediction.clean_up(found, parts=parts).sum() for parts in (1, 9)]
     assert areas == [48, 48 + 25 + 4]
     assert not prediction.clean_up(np.zeros((3, 3), bool)).any()
+
+
+@pytest.fixture(scope="module")
+def threefold():
+    """A model of two classes and background."""
+    keras.utils.set_random_seed(5)
+    return architecture.build_unet(32, width=2, head="direct", normalization="batch", classes=2)
+
+
+def test_several_classes_come_at_the_images_own_size_background_first(threefold):
+    image, square = noise(40, 56), noise(3, 32, 32)
+    found = prediction.predict(threefold, image, zooms=(1, 0.9))
+    assert found.shape == (40, 56, 3) and found.sum(2) == pytest.approx(np.ones((40, 56)), abs=1e-4)
+    squares = prediction.predict_squares(threefold, square)
+    assert squares.shape == (3, 32, 32, 3)
+    assert squares[1] == pytest.approx(prediction.predict(threefold, square[1]), abs=1e-5)
+    assert prediction.predict_tiled(threefold, noise(70, 40)).shape == (70, 40, 3)
+
+
+def test_a_mask_is_a_threshold_of_one_class_and_the_largest_of_several():
+    one = np.array([[0.2, 0.5, 0.7]], np.float32)
+    assert prediction.to_mask(one).tolist() == [[False, True, True]]
+    assert prediction.to_mask(one, threshold=0.6).tolist() == [[False, False, True]]
+    several = np.array([[[0.4, 0.3, 0.3], [0.3, 0.4, 0.3], [0.1, 0.2, 0.7]]])
+    found = prediction.to_mask(several, threshold=0.6)
+    assert found.tolist() == [[0, 1, 2]] and found.dtype == np.uint8
+
+
+def test_all_foreground_together(threefold, unet):
+    image = noise(40, 56)
+    together = prediction.foreground(threefold)
+    each = prediction.predict(threefold, image)
+    found = prediction.predict(together, image)
+    assert found.shape == image.shape
+    assert found == pytest.approx(each[..., 1:].sum(2), abs=1e-5)
+    assert prediction.foreground(unet) is unet
+    assert together.get_layer("dropout") is threefold.get_layer("dropout")
+
+
+def test_each_class_is_cleaned_up_by_itself():
+    raw = np.zeros((20, 30), np.uint8)
+    raw[2:12, 2:12], raw[2:12, 16:28] = 1, 2
+    wanted = raw.copy()
+    raw[5, 5] = 0  # a hole
+    raw[6:8, 6:8] = 2  # an island in the other class
+    raw[15, 2], raw[15, 20] = 2, 1  # islands outside
+    found = prediction.clean_up(raw, parts=1)
+    assert np.array_equal(found, wanted) and found.dtype == np.uint8
+    assert np.count_nonzero(prediction.clean_up(raw, parts=2) == 2) > np.count_nonzero(wanted == 2)

@@ -52,10 +52,11 @@ def _add_predict(commands) -> None:
         help="a .keras file, or a finished run; several, with commas between, are averaged"
         " (default: the model that was trained on phantoms)")
     add("--threshold", type=_share, default=0.5, metavar="T",
-        help="probability from which a pixel is foreground (default 0.5)")
+        help="probability from which a pixel is foreground (default 0.5), not of several")
     add("--truth", metavar="MASKS", help="folder of true masks: adds Dice and HD95")
     add("--mask-values", default="auto", metavar="VALUES",
-        help="what is foreground in the true masks, such as 1,2 (default: as it is plain)")
+        help="what is foreground in the true masks, such as 1,2 (default: what is plain; of a model"
+        " of several classes their numbers)")
     add("--tiles", action="store_true",
         help="predict pictures above four times the model's side piece by piece; a model of whole"
         " chests is wrong on parts of one")

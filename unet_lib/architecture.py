@@ -83,6 +83,7 @@ def assemble(
     head: str,
     dropout: float = 0.5,
     standardize: bool = False,
+    classes: int = 1,
     **options,
 ) -> keras.Model:
     """Put encoder, decoder and head together; arguments as for `build_unet`, unchecked."""
@@ -92,10 +93,11 @@ def assemble(
     for level in (3, 2, 1, 0):
         features = step_up(features, skips[level], width * 2**level, **options)
     if head == "original":
-        features = convolve(features, 2)
+        features = convolve(features, 2 if classes == 1 else width)
+    channels, activation = (1, "sigmoid") if classes == 1 else (classes + 1, "softmax")
     # float32 also under mixed precision: the loss needs it
-    sigmoid = keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32")
-    return keras.Model(image, sigmoid(features), name="unet_lowered")
+    output = keras.layers.Conv2D(channels, 1, activation=activation, dtype="float32")
+    return keras.Model(image, output(features), name="unet_lowered")
 
 
 def build_unet(
@@ -106,6 +108,7 @@ def build_unet(
     normalization: str = "none",
     dropout: float = 0.5,
     standardize: bool = False,
+    classes: int = 1,
 ) -> keras.Model:
     """Build a U-Net that maps a grey image to the probability of lung at each pixel.
 
@@ -113,17 +116,19 @@ def build_unet(
         image_size: side of the square input in px, a multiple of 16.
         width: filters of the first level; each deeper level doubles them.
         head: "original" puts a 3x3 convolution with two ReLU filters before the sigmoid, "direct"
-            does not.
+            does not. For several classes it has `width` filters: of so few as classes all die out.
         normalization: "batch" puts batch normalization between each convolution and its ReLU, save
             in the head.
         dropout: share of units dropped at the two deepest levels while training, in [0, 1).
         standardize: bring each image to mean 0 and standard deviation 1 before anything else, so
             that the answer does not depend on brightness and contrast. No parameters.
+        classes: how many classes of foreground to tell apart, up to 100.
 
     Returns:
         An uncompiled model: (N, image_size, image_size, 1) float in [0, 1] in, the same shape
-        float32 in [0, 1] out. The defaults give 1,941,093 parameters. Layers are named as in the
-        original's table, whatever Keras has built before.
+        float32 in [0, 1] out; of several classes (N, image_size, image_size, classes + 1), the
+        softmax over background, which comes first, and classes. The defaults give 1,941,093
+        parameters. Layers are named as in the original's table, whatever Keras has built before.
 
     Raises:
         ValueError: an argument is outside what is said above.
@@ -135,7 +140,9 @@ def build_unet(
     """
     options = {"head": head, "normalization": normalization, "dropout": dropout}
     parameters.check(image_size=image_size, width=width, standardize=standardize, **options)
-    unet = assemble(image_size, width=width, standardize=standardize, **options)
+    if not isinstance(classes, int) or not 1 <= classes <= 100:
+        raise ValueError(f"classes must be a whole number, 1 to 100, got {classes!r}; use 1")
+    unet = assemble(image_size, width=width, standardize=standardize, classes=classes, **options)
     _number_layers(unet)
     return unet
 

@@ -1,6 +1,7 @@
 """One random transformation for each pair: image and mask move alike, grey changes in the image."""
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -13,12 +14,15 @@ class Augmentation:
     On the image alone: contrast by up to 25 %, brightness by up to 0.1, gamma with an exponent from
     0.75 to 1.33. Then on both: rotation by up to 6 degrees, zoom of each axis by up to 12 %, shift
     along each axis by up to 6 % of the side, as one affine map. What the geometry uncovers is
-    black, as beyond a collimator. No flip: the heart is on the left.
+    black, as beyond a collimator. No flip unless it is asked for: the heart is on the left.
 
     Args:
         kind: "geometry", "intensity" or "both".
         strength: factor on every range, above 0 and below 4, where contrast would reach 100 %. On
             gamma it acts as a power: 2.0 gives exponents from 0.75 ** 2 to 1.33 ** 2.
+        flip: exchange left and right in every second pair, at random; for pictures without a side.
+        classes: names of the classes that the masks tell apart, none for one: numbers of several
+            are moved to the nearest pixel, never interpolated.
 
     Attributes:
         ranges: what is drawn, name to (lowest, highest). The geometry: `rotation` in degrees,
@@ -30,7 +34,10 @@ class Augmentation:
         ValueError: an argument is outside what is said above.
     """
 
-    def __init__(self, kind: str = "both", *, strength: float = 1.0):
+    def __init__(
+        self, kind: str = "both", *, strength: float = 1.0, flip: bool = False,
+        classes: Sequence[str] = (),
+    ):
         if kind not in ("geometry", "intensity", "both"):
             raise ValueError(f"kind must be 'geometry', 'intensity' or 'both', got {kind!r}")
         if not 0 < strength < 4:
@@ -38,6 +45,7 @@ class Augmentation:
                 f"strength must lie between 0 and 4, got {strength!r}; 1.0 is a good start, and "
                 "no augmentation at all is augment=None"
             )
+        self.flip, self.labels = flip, len(classes) > 1
         self.ranges: dict[str, tuple[float, float]] = {}
         if kind != "intensity":
             self.ranges["rotation"] = (-6 * strength, 6 * strength)
@@ -53,21 +61,25 @@ class Augmentation:
 
         Args:
             images: (B, H, W, 1) float32 in [0, 1].
-            masks: (B, H, W, 1) float32 in {0, 1}.
+            masks: (B, H, W, 1) float32 in {0, 1}, or numbers of classes.
             seed: two whole numbers, or scalar integer tensors; the same seed gives the same
                 transformations.
 
         Returns:
-            images and masks, shapes, dtypes and ranges as before. Masks are interpolated as the
-            images are and then thresholded at a half, which keeps their outlines smooth.
+            images and masks, shapes, dtypes and ranges as before. Masks of one class are
+            interpolated as the images are and then thresholded at a half, which keeps their
+            outlines smooth.
         """
         images, masks = tf.cast(images, tf.float32), tf.cast(masks, tf.float32)
         draws = self.draw(tf.shape(images)[0], seed=seed)
+        if self.flip:
+            images, masks = turn_over(images, masks, seed=seed)
         if "gamma" in draws:
             images = change_grey(images, draws["contrast"], draws["brightness"], draws["gamma"])
         if "rotation" in draws:
-            images, masks = move(images, masks, draws["rotation"], draws["zoom"], draws["shift"])
-        return images, tf.cast(masks >= 0.5, tf.float32)
+            way = draws["rotation"], draws["zoom"], draws["shift"]
+            images, masks = move(images, masks, *way, labels=self.labels)
+        return images, masks if self.labels else tf.cast(masks >= 0.5, tf.float32)
 
     def draw(self, count, *, seed: tuple) -> dict[str, tf.Tensor]:
         """Draw the numbers of `count` transformations, each uniform in its range.
@@ -115,27 +127,50 @@ def change_grey(images, contrast, brightness, gamma):
     return tf.exp(gamma * tf.math.log(images))  # images ** gamma, six times as fast
 
 
-def move(images, masks, rotation, zoom, shift):
+def turn_over(images, masks, *, seed: tuple):
+    """Exchange left and right in a pair or not, at random.
+
+    Args:
+        images: (B, H, W, 1) float32.
+        masks: the same shape.
+        seed: as for a call of `Augmentation`.
+    """
+    own = tf.random.experimental.stateless_fold_in(
+        tf.stack([tf.cast(part, tf.int64) for part in seed]), 1
+    )  # apart from the numbers that are drawn without a flip
+    turned = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), own) < 0.5
+    return tuple(tf.where(turned, tf.reverse(part, [2]), part) for part in (images, masks))
+
+
+def move(images, masks, rotation, zoom, shift, *, labels: bool = False):
     """Rotate, zoom and shift pairs in one bilinear interpolation; black comes in from outside.
 
     Args:
         images: (B, H, W, 1) float32 in [0, 1].
-        masks: the same shape, float32 in [0, 1].
+        masks: the same shape, float32 in [0, 1], or numbers of classes.
         rotation: (B, 1) float32 in degrees.
         zoom: (B, 2) float32, factors along x and y, above 0.
         shift: (B, 2) float32, along x and y, as shares of the side.
+        labels: masks hold numbers of classes: each pixel takes the nearest one.
 
     Returns:
-        images and masks, (B, H, W, 1) float32 in [0, 1].
+        images and masks, (B, H, W, 1) float32, ranges as before.
     """
-    size = tf.shape(images)[1:3]
-    pairs = tf.concat([images, masks], axis=-1)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=pairs, transforms=affine_rows(rotation, zoom, shift, size=size), output_shape=size,
-        fill_value=0.0, interpolation="BILINEAR", fill_mode="CONSTANT",
-    )  # fmt: skip
-    moved.set_shape(pairs.shape)
+    rows = affine_rows(rotation, zoom, shift, size=tf.shape(images)[1:3])
+    if labels:
+        return _warp(images, rows, "BILINEAR"), _warp(masks, rows, "NEAREST")
+    moved = _warp(tf.concat([images, masks], axis=-1), rows, "BILINEAR")
     return moved[..., :1], moved[..., 1:]
+
+
+def _warp(pictures, rows, interpolation: str):
+    """Apply (B, 8) rows of `affine_rows` to (B, H, W, C) float32; black comes in from outside."""
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=pictures, transforms=rows, output_shape=tf.shape(pictures)[1:3],
+        fill_value=0.0, interpolation=interpolation, fill_mode="CONSTANT",
+    )  # fmt: skip
+    moved.set_shape(pictures.shape)
+    return moved
 
 
 def affine_rows(rotation, zoom, shift, *, size):

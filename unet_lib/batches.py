@@ -29,7 +29,7 @@ def open_arrays(folder: Path, ids: list[str], *, image_size: int) -> tuple[np.nd
 
     Returns:
         images: (N, image_size, image_size) uint8 in [0, 255], memory-mapped, read-only.
-        masks: the same shape, uint8 in {0, 1}.
+        masks: the same shape, uint8 in {0, 1}, or numbers of classes if the data set has several.
     """
     manifest = datasets.load_manifest(folder)
     key = hashlib.sha256("\n".join([manifest["data_sha256"], *ids]).encode()).hexdigest()[:12]
@@ -110,11 +110,12 @@ def evaluation_batches(
 
     Args:
         images: (N, S, S) uint8 in [0, 255], may be memory-mapped.
-        masks: (N, S, S) uint8 in {0, 1}.
+        masks: (N, S, S) uint8 in {0, 1}, or numbers of classes.
         batch_size: pairs per batch; the last batch may be smaller.
 
     Returns:
-        A data set of (image, mask), each (B, S, S, 1) float32, in [0, 1] and {0, 1}.
+        A data set of (image, mask), each (B, S, S, 1) float32, in [0, 1] and {0, 1}, or whole
+        numbers that stand for classes.
     """
     rows = tf.data.Dataset.range(len(images)).batch(batch_size)
     return rows.map(_loader(images, masks)).prefetch(tf.data.AUTOTUNE)
@@ -137,7 +138,7 @@ def training_batches(
 
     Args:
         images: (N, S, S) uint8 in [0, 255], may be memory-mapped.
-        masks: (N, S, S) uint8 in {0, 1}.
+        masks: (N, S, S) uint8 in {0, 1}, or numbers of classes.
         batch_size: pairs per batch; the last batch of an epoch may be smaller.
         epochs: number of the last epoch, counted from 1.
         seed: any whole number.

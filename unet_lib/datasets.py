@@ -1,4 +1,8 @@
-"""Load what notebook 01 made: the manifest, images and masks, all of them plain 8-bit grey PNG."""
+"""Load what notebook 01 made: the manifest, images and masks, all of them plain 8-bit grey PNG.
+
+A mask file of one class holds 0 and 255. Where masks tell several classes apart it holds the number
+of the class at each pixel, 0 for background, and "classes" in the manifest their names in order.
+"""
 
 import hashlib
 import json
@@ -15,6 +19,10 @@ RECORDED = (
     "invert", "empty_masks", "follow_links",
 )  # fmt: skip
 """What a manifest holds of the parameters of notebook 01."""
+
+SIDES = "right lung=1, left lung=2"
+"""What the masks of phantoms mean where `phantom_masks` is "sides"; the patient's right lung is on
+the left of the picture."""
 
 
 def load_manifest(folder: str | Path) -> dict:
@@ -39,7 +47,8 @@ def load_manifest(folder: str | Path) -> dict:
 
 
 def require(
-    manifest: dict, *, source: str, phantoms: int, val_fraction: float, split_seed: int, split: str
+    manifest: dict, *, source: str, phantoms: int, val_fraction: float, split_seed: int, split: str,
+    phantom_masks: str = "both",
 ) -> None:
     """Refuse a data set that was made in another way than is asked for here.
 
@@ -50,13 +59,14 @@ def require(
         val_fraction: share of the validation set.
         split_seed: random seed of the split.
         split: rule of the split.
+        phantom_masks: see `source_name`.
 
     Raises:
         ValueError: one differs; the message says which, and how to get the data set asked for.
     """
     require_record(manifest, record(
-        {"source": source, "phantoms": phantoms, "val_fraction": val_fraction,
-         "split_seed": split_seed, "split": split}))
+        {"source": source, "phantoms": phantoms, "phantom_masks": phantom_masks,
+         "val_fraction": val_fraction, "split_seed": split_seed, "split": split}))
 
 
 def require_record(manifest: dict, asked: dict) -> None:
@@ -87,21 +97,36 @@ def record(values: dict) -> dict:
     """
     named = {("split_rule" if name == "split" else name): v for name, v in values.items()}
     if "source" in values:
-        named["source"] = source_name(values["source"], phantoms=values.get("phantoms", 120))
+        known = {k: values[k] for k in ("phantoms", "phantom_masks") if k in values}
+        named["source"] = source_name(values["source"], **known)
+        if "mask_values" in values:
+            named["mask_values"] = meaning_of_masks(values["mask_values"], named["source"])
     return {name: named[name] for name in RECORDED if name in named}
 
 
-def source_name(source: str | Path, *, phantoms: int = 120) -> str:
+def source_name(source: str | Path, *, phantoms: int = 120, phantom_masks: str = "both") -> str:
     """Return the parameter `source` as a manifest keeps it.
 
     Args:
         source: "phantom", "kaggle", "kaggle:owner/name" or a folder.
         phantoms: how many, where they are the source.
+        phantom_masks: whether their masks hold "both" lungs as one class, or their "sides" as two.
     """
     if source == "phantom":
-        return f"phantom ({phantoms} pairs)"
+        return f"phantom ({phantoms} pairs{', sides' * (phantom_masks == 'sides')})"
     named = str(source).partition(":")[0] == "kaggle"
     return source if named else workspace.shown(workspace.resolve(source))
+
+
+def meaning_of_masks(mask_values: str, source: str) -> str:
+    """Return `mask_values`; where it is "auto", for phantoms that tell sides apart what these hold.
+
+    Args:
+        mask_values: parameter of notebook 01.
+        source: from `source_name`.
+    """
+    sides = source.startswith("phantom (") and source.endswith(", sides)")
+    return SIDES if sides and mask_values == "auto" else mask_values
 
 
 def data_hash(manifest: dict) -> str:
@@ -136,12 +161,23 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """Read a mask of a data set, a file of 0 and 255, as (H, W) uint8 in {0, 1}.
+    """Read a mask of a data set: (H, W) uint8, 0 for background.
+
+    Returns:
+        {0, 1} of a file of 0 and 255; of one that holds numbers of classes, all below 128, these.
 
     Raises:
         ValueError: as `read_image`.
     """
-    return (read_image(path) >= 128).astype(np.uint8)
+    mask = read_image(path)
+    return mask if mask.max(initial=0) < 128 else (mask >= 128).astype(np.uint8)
+
+
+def class_names(manifest: dict) -> list[str]:
+    """Return the names of the classes that a data set's masks tell apart, in the order of their
+    numbers 1, 2, ...; none where there is foreground and background alone.
+    """
+    return manifest.get("classes", [])
 
 
 def read_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +188,7 @@ def read_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
         name: the pair's id.
 
     Returns:
-        The image, (H, W) uint8 in [0, 255], and the mask, (H, W) uint8 in {0, 1}.
+        The image, (H, W) uint8 in [0, 255], and the mask as `read_mask` gives it.
     """
     image, mask = (folder / "train" / kind / f"{name}.png" for kind in ("images", "masks"))
     return read_image(image), read_mask(mask)

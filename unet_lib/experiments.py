@@ -57,7 +57,7 @@ def train(
 
     Args:
         arrays: images (N, S, S) uint8 in [0, 255] and masks (N, S, S) in [0, 1], S being the
-            recipe's image_size.
+            recipe's image_size. Numbers of several classes are taken together.
         recipe: settings by name, all those of `ORIGINAL`; "augment" is "none", "geometry",
             "intensity" or "both", "augmentation_strength" its factor.
         epochs: how often all pairs are seen.
@@ -68,11 +68,13 @@ def train(
         The model after the last epoch, and the CPU seconds that `fit` took, of all cores together:
         unlike the clock's, they hardly depend on what else the machine does.
     """
+    images, masks = arrays
+    masks = np.minimum(masks, 1) if masks.max() > 1 else masks
     keras.utils.set_random_seed(seed)
     unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in LAYERS})
     if start is not None:
         unet.set_weights(start.get_weights())
-    steps = batches.steps_per_epoch(len(arrays[0]), recipe["batch_size"])
+    steps = batches.steps_per_epoch(len(images), recipe["batch_size"])
     compile_unet(
         unet, loss=recipe["loss"], learning_rate=recipe["learning_rate"],
         schedule=recipe["schedule"], total_steps=epochs * steps, metrics=False,
@@ -80,7 +82,7 @@ def train(
     kind = recipe["augment"]
     strength = recipe["augmentation_strength"]
     stream = batches.training_batches(
-        *arrays, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
+        images, masks, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
         augment=None if kind == "none" else Augmentation(kind, strength=strength),
     )  # fmt: skip
     started = time.process_time()
@@ -99,6 +101,7 @@ def compile_unet(
     schedule: str,
     total_steps: int,
     metrics: bool = True,
+    classes: Sequence[str] = (),
 ) -> None:
     """Compile a model as notebook 04 does.
 
@@ -109,6 +112,7 @@ def compile_unet(
         schedule: "constant", or "cosine": the rate falls to zero along a half cosine.
         total_steps: steps of all epochs together.
         metrics: whether accuracy and Dice are watched; without them a step is quicker.
+        classes: names of the classes that the masks tell apart; none for one.
     """
     rate = learning_rate
     if schedule == "cosine":
@@ -116,7 +120,7 @@ def compile_unet(
     dice = keras.metrics.MeanMetricWrapper(losses.batch_dice, name="dice")
     unet.compile(
         optimizer=keras.optimizers.Adam(rate),
-        loss=losses.LOSSES[loss],
+        loss=losses.choose(loss, classes=classes),
         metrics=["accuracy", dice] if metrics else None,
     )
 
@@ -128,7 +132,8 @@ def score(
 
     Args:
         unet: any model from `build_unet`.
-        pairs: image and mask each, as `datasets.read_pairs` gives them one by one.
+        pairs: image and mask each, as `datasets.read_pairs` gives them one by one; all classes of a
+            mask are taken together.
         outlines: measure hd95 too, as a share of the image's width; it takes longer.
 
     Returns:
@@ -139,9 +144,9 @@ def score(
     for (_, mask), probability in zip(
         kept, prediction.predict_all(unet, (image for image, _ in again)), strict=True
     ):
-        row = metrics.score(mask, probability >= 0.5)
+        row = metrics.score(mask > 0, probability >= 0.5)
         if outlines:
-            surface = metrics.surface_score(mask, probability >= 0.5, tolerance=0)
+            surface = metrics.surface_score(mask > 0, probability >= 0.5, tolerance=0)
             row["hd95"] = surface["hd95"] / mask.shape[1]
         rows.append(row)
     names = ("dice", "accuracy", "hd95") if outlines else ("dice", "accuracy")

@@ -34,7 +34,8 @@ def confusion(mask: np.ndarray, prediction: np.ndarray) -> tuple[int, int, int, 
         if not np.isin(array, (0, 1)).all():
             raise ValueError(
                 f"{name} must hold only 0 and 1, got values from {array.min()} to {array.max()}; "
-                "threshold it first, for example at half its range"
+                "threshold it first, for example at half its range; of several classes compare one "
+                "at a time, mask == 1"
             )
     mask, prediction = mask.astype(bool), prediction.astype(bool)
     true_positive = int(np.sum(mask & prediction))
@@ -75,6 +76,28 @@ def score(mask: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
 def dice(mask: np.ndarray, prediction: np.ndarray) -> float:
     """Return twice the overlap divided by the sum of both areas, in [0, 1]; see `score`."""
     return score(mask, prediction)["dice"]
+
+
+def score_classes(mask: np.ndarray, prediction: np.ndarray, count: int) -> list[dict[str, float]]:
+    """Score each class of a predicted mask against the truth, all others being background.
+
+    Args:
+        mask: (H, W) whole numbers from 0, background, to `count`: the truth.
+        prediction: (H, W), the same.
+        count: how many classes there are.
+
+    Returns:
+        For each class, in the order of their numbers, what `score` returns.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return [score(mask == number, prediction == number) for number in range(1, count + 1)]
+
+
+def mean_score(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each measure over classes; `scores` as `score_classes` gives them."""
+    return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
 
 
 def outline(mask: np.ndarray) -> np.ndarray:

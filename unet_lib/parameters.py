@@ -260,6 +260,7 @@ def _missing(path: object) -> str:
 TABLE: dict[str, Rule] = {
     "source": _source(),
     "phantoms": _whole(1, 9000, example=120),
+    "phantom_masks": _choice("both", "sides"),
     "dataset": _name("dataset"),
     "run_name": _name("run_name", run=True),
     "val_fraction": _real(0, 1, ends="()", remedy="use for example 0.15"),
@@ -287,6 +288,7 @@ TABLE: dict[str, Rule] = {
     "loss": _choice("bce", "bce_dice", "dice", "focal"),
     "schedule": _choice("constant", "cosine"),
     "augment": _flag(),
+    "flip": _flag(),
     "augmentation_strength": _real(
         0, 4, ends="()", remedy="use for example 1.0; none at all is augment=False"
     ),
@@ -294,6 +296,7 @@ TABLE: dict[str, Rule] = {
     "required_dice": _real(0, 1, ends="[]", remedy="use for example 0.85"),
     "external_dataset": _name("external_dataset", optional=True),
     "other_run": _name("other_run", optional=True, run=True),
+    "parts": _whole(1, example=2),
     "tolerance_width": _real(0, 1, ends="[)", remedy="use for example 0.01"),
     "draws": _whole(2, example=10, what="a whole number (one has no deviation)"),
     "suspects": _list(r".+", allowed="'all', or names", example="dropout"),

@@ -17,6 +17,8 @@ from matplotlib.patheffects import withStroke
 
 TRUTH, PREDICTION = "#56B4E9", "#E69F00"  # sky blue, orange: outlines on grey
 TRAIN, VALIDATION = "#0072B2", "#D55E00"  # blue, vermilion: lines and bars on white
+CLASSES = ("#E69F00", "#009E73", "#CC79A7", "#D55E00")  # outlines of the first, second ... class
+DASHES = ("-", "--", ":", "-.")  # of the same: they can be told apart in grey as well
 DPI = 110
 LARGEST = 800  # px of a side that a panel of a grid is drawn from
 _MEASURES = {"loss": "Loss", "accuracy": "Accuracy (share of pixels)", "dice": "Dice"}
@@ -28,14 +30,16 @@ def pair_grid(
     titles: Sequence[str] | None = None,
     *,
     columns: int = 6,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Show each image above its mask and above itself with the mask's outline.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: (H, W) in {0, 1} or bool, each of its image's size.
+        masks: (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
         titles: one line above each image, such as its id.
         columns: pairs side by side; more pairs go on in three further rows.
+        classes: names of the classes where masks tell several apart; each has its own line.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -48,9 +52,10 @@ def pair_grid(
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
         top, column = 3 * (k // columns), k % columns
         _show(axes[top, column], image, titles[k] if titles is not None else "")
-        _show(axes[top + 1, column], mask, "", top_value=1)
+        _show(axes[top + 1, column], mask, "", top_value=max(1, len(classes)))
         _show(axes[top + 2, column], image, "")
-        outline(axes[top + 2, column], mask, color=TRUTH)
+        _outlines(axes[top + 2, column], mask, TRUTH, classes)
+    _name_classes(figure, classes)
     for row in range(rows):
         axes[row, 0].set_ylabel(("image", "mask", "mask's outline")[row % 3], fontsize=9)
     return figure
@@ -62,14 +67,16 @@ def contact_sheet(
     titles: Sequence[str],
     *,
     columns: int = 4,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Show many images, each with its mask's outline, to look through at once.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: (H, W) in {0, 1} or bool, each of its image's size.
+        masks: (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
         titles: one line above each image, such as its id.
         columns: images side by side.
+        classes: names of the classes where masks tell several apart; each has its own line.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -81,7 +88,8 @@ def contact_sheet(
         axes.flat, _thin(images), _thin(masks), titles, strict=False
     ):
         _show(ax, image, title)
-        outline(ax, mask, color=TRUTH)
+        _outlines(ax, mask, TRUTH, classes)
+    _name_classes(figure, classes)
     for ax in axes.flat[len(images):]:
         ax.set_visible(False)
     return figure
@@ -92,6 +100,8 @@ def prediction_grid(
     masks: Sequence[np.ndarray],
     predictions: dict[str, Sequence[np.ndarray]],
     titles: Sequence[str] | None = None,
+    *,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Show one case a row: the image, then on it the outlines of truth and of each prediction.
 
@@ -100,9 +110,11 @@ def prediction_grid(
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
-        masks: true masks, (H, W) in {0, 1} or bool, each of its image's size.
+        masks: true masks, (H, W) in {0, 1} or bool, or numbers of classes, of their images' sizes.
         predictions: name of a model -> its masks (not probabilities), in the order of `images`.
         titles: one text above each image, such as the id.
+        classes: names of the classes where masks tell several apart; each prediction has its own
+            line.
 
     Raises:
         ValueError: lengths or shapes differ, or an image is not grey uint8.
@@ -117,8 +129,12 @@ def prediction_grid(
         _show(axes[k, 0], image, titles[k] if titles is not None else "image")
         for ax, (name, predicted) in zip(axes[k, 1:], predictions.items(), strict=True):
             _show(ax, image, name)
-            outline(ax, mask, color=TRUTH)
-            outline(ax, predicted[k], color=PREDICTION)
+            for number in range(1, 1 + max(1, len(classes))):
+                outline(ax, mask == number, color=TRUTH)
+            _outlines(ax, predicted[k], PREDICTION, classes)
+    if classes:
+        _name_classes(figure, classes, {"truth": Line2D([], [], color=TRUTH)})
+        return figure
     lines = [Line2D([], [], color=color, linestyle=_dashes(color)) for color in (TRUTH, PREDICTION)]
     figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
     return figure
@@ -211,7 +227,10 @@ def panels(shown: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None) -> None:
+def outline(
+    ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None,
+    style: str | None = None,
+) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
     A prediction's border is dashed, any other solid, each with a dark edge that sets it off.
@@ -221,16 +240,40 @@ def outline(ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None)
         mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
         color: a Matplotlib colour.
         label: text for `ax.legend()`.
+        style: a Matplotlib line style, such as "--", instead.
     """
     height, width = mask.shape
+    style = style or _dashes(color)
     if np.any(mask):
         x, y, padded = np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1)
-        line = {"colors": [color], "linewidths": 1.5, "linestyles": _dashes(color)}
+        line = {"colors": [color], "linewidths": 1.5, "linestyles": style}
         border = ax.contour(x, y, padded.astype(float), levels=[0.5], **line)
         border.set_path_effects([withStroke(linewidth=2.5, foreground="black", alpha=0.5)])
     if label is not None:
-        ax.plot([], [], color=color, linestyle=_dashes(color), label=label)
+        ax.plot([], [], color=color, linestyle=style, label=label)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _outlines(ax: Axes, mask: np.ndarray, color: str, classes: Sequence[str]) -> None:
+    """Draw the outline of a mask: in `color`, or of several classes each in a line of its own."""
+    if not classes:
+        outline(ax, mask, color=color)
+    for k in range(len(classes)):
+        own = {"color": CLASSES[k % len(CLASSES)], "style": DASHES[k % len(DASHES)]}
+        outline(ax, mask == k + 1, **own)
+
+
+def _name_classes(
+    figure: Figure, classes: Sequence[str], lines: dict[str, Line2D] | None = None
+) -> None:
+    """Write below a figure which line is which class, after `lines`; nothing without classes."""
+    lines = dict(lines or {})
+    for k, name in enumerate(classes):
+        own = {"color": CLASSES[k % len(CLASSES)], "linestyle": DASHES[k % len(DASHES)]}
+        lines[name] = Line2D([], [], **own)
+    if classes:
+        columns = min(5, len(lines))
+        figure.legend(lines.values(), lines, loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def _dashes(color: str) -> str:

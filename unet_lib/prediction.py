@@ -86,7 +86,7 @@ def predict(
         zooms: see `predict_all`.
 
     Returns:
-        (H, W) float32 in [0, 1].
+        (H, W) float32 in [0, 1]; of a model of several classes (H, W, C + 1), background first.
     """
     return next(predict_all(unet, [image], zooms=zooms))
 
@@ -110,7 +110,8 @@ def predict_all(
             off above 1, its edge pixels repeated below 1); the mean of what it says is taken.
 
     Returns:
-        For each image in turn (H, W) float32 in [0, 1].
+        For each image in turn (H, W) float32 in [0, 1]; of models of several classes (H, W, C + 1),
+        background first.
     """
     unets, images = _listed(unet), iter(images)
     sizes = {model.input_shape[1] for model in unets}
@@ -149,7 +150,7 @@ def predict_tiled(
         batch_size: tiles that a model sees at once.
 
     Returns:
-        (H, W) float32 in [0, 1].
+        (H, W) float32 in [0, 1]; of models of several classes (H, W, C + 1).
 
     Raises:
         ValueError: overlap is below 0 or too large for the tiles to advance.
@@ -177,26 +178,62 @@ def predict_squares(unet: keras.Model, squares: np.ndarray, *, batch_size: int =
         batch_size: images that the model sees at once.
 
     Returns:
-        (N, S, S) float32 in [0, 1].
+        (N, S, S) float32 in [0, 1]; of a model of several classes (N, S, S, C + 1).
     """
-    found = np.empty(squares.shape, np.float32)
+    found = np.empty((*squares.shape, unet.output_shape[3]), np.float32)
     for start in range(0, len(squares), batch_size):
         part = slice(start, start + batch_size)
-        found[part] = unet.predict_on_batch(pixels.to_float(squares[part]))[..., 0]
-    return found
+        found[part] = unet.predict_on_batch(pixels.to_float(squares[part]))
+    return found[..., 0] if found.shape[3] == 1 else found
+
+
+def to_mask(probability: np.ndarray, *, threshold: float = 0.5) -> np.ndarray:
+    """Return the mask that a prediction stands for.
+
+    Args:
+        probability: (H, W) float in [0, 1], or of several classes (H, W, C + 1), background first.
+        threshold: probability from which a pixel is foreground, where there is one class.
+
+    Returns:
+        (H, W) bool; of several classes (H, W) uint8, the number of the most probable one at each
+        pixel, 0 for background.
+    """
+    if probability.ndim == 2:
+        return probability >= threshold
+    return probability.argmax(axis=2).astype(np.uint8)
+
+
+def foreground(unet: keras.Model) -> keras.Model:
+    """Return a model that gives the probability of all classes together, (N, S, S, 1).
+
+    Args:
+        unet: from `load` or `build_unet`; one of a single class is returned as it is. The two share
+            their layers.
+    """
+    if unet.output_shape[3] == 1:
+        return unet
+    together = keras.ops.sum(unet.output[..., 1:], axis=-1, keepdims=True)
+    return keras.Model(unet.input, keras.ops.clip(together, 0, 1), name=unet.name)
 
 
 def clean_up(prediction: np.ndarray, *, parts: int = 2) -> np.ndarray:
     """Keep the largest parts of a predicted mask and fill their holes.
 
     Args:
-        prediction: (H, W) bool or {0, 1}.
+        prediction: (H, W) bool or {0, 1}, or uint8 numbers of several classes.
         parts: how many connected parts to keep (pixels that touch at a corner are connected): two
-            lungs. Fewer are kept where there are fewer.
+            lungs; so many of each class. Fewer are kept where there are fewer.
 
     Returns:
-        (H, W) bool.
+        (H, W) bool, or uint8 where there is a number above 1; a hole of one class that another
+        fills stays with the other.
     """
+    numbers = range(1, int(np.max(prediction, initial=0)) + 1)
+    if len(numbers) > 1:
+        cleaned = [clean_up(prediction == number, parts=parts) for number in numbers]
+        joined = np.select([c & (prediction == n) for n, c in zip(numbers, cleaned, strict=True)]
+                           + cleaned, [*numbers, *numbers], 0)
+        return joined.astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(prediction, np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]  # 0 is what lies beside all parts
     kept = np.zeros(count, np.uint8)

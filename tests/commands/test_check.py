@@ -124,7 +124,7 @@ def test_the_sheet_shows_what_would_be_stored(tmp_path, monkeypatch):
     tree, audited = prepare.examine(root, options)
     shown = []
     monkeypatch.setattr(plotting, "contact_sheet",
-                        lambda *given: shown.append(given) or plotting.plt.figure())  # fmt: skip
+                        lambda *given, **_: shown.append(given) or plotting.plt.figure())
     plotting.plt.close(check.contact_sheet(tree, audited))
     (images, outlines, titles), = shown
     assert len(titles) == 12 and (titles[0], titles[-1]) == ("P00", "P22")
@@ -315,3 +315,14 @@ def test_help_answers():
     with pytest.raises(SystemExit) as end:
         __main__.main(["check", "--help"])
     assert end.value.code == 0
+
+
+def test_phantoms_that_tell_sides_apart_need_no_word(tmp_path, capsys):
+    few = ("-p", "phantoms", 8, "-p", "phantom_masks", "sides")
+    code, out, err = called("phantom", *few, "--out", "seen", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "foreground: 1, 2\nclasses told apart: right lung, left lung\n" in out
+    plan_made = yaml.safe_load((tmp_path / "seen/check.yaml").read_text("utf-8"))
+    assert plan_made["phantom_masks"] == "sides"
+    code, out, _ = called("phantom", *few[:3], capsys=capsys)
+    assert code == 0 and "classes" not in out

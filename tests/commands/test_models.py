@@ -114,3 +114,36 @@ def test_the_mask_reaches_its_threshold(tmp_path):
     together = models.load(str(save(tmp_path / "a.keras")))
     probability = np.float32([[0.4, 0.5, 0.6]])
     assert models.threshold(together, probability, 0.5).tolist() == [[False, True, True]]
+
+
+def name_classes(folder, *names):
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    record["parameters"]["classes"] = list(names)
+    workspace.write_json(folder / "run.json", record)
+
+
+def test_the_names_of_classes_are_the_runs_and_a_file_alone_has_numbers(tmp_path):
+    folder = finish("mine")
+    assert models.load("mine").classes == ()
+    save(folder / "best.keras", channels=3)
+    assert models.load("mine").classes == ("class 1", "class 2")
+    unnamed = models.load("mine").digest
+    name_classes(folder, "right lung", "left lung")
+    assert models.load("mine").classes == ("right lung", "left lung")
+    assert models.load("mine").digest != unnamed  # the table has other columns
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone/a.keras").write_bytes((folder / "best.keras").read_bytes())
+    assert models.load("alone/a.keras").classes == ("class 1", "class 2")
+    assert models.load("alone/a.keras,mine").classes == ("right lung", "left lung")
+    other = finish("other")
+    save(other / "best.keras", channels=3)
+    name_classes(other, "left lung", "right lung")
+    with pytest.raises(ValueError, match="other classes: left lung, right lung and right lung"):
+        models.load("mine,other")
+
+
+def test_of_several_classes_each_pixel_gets_the_most_probable(tmp_path):
+    together = models.load(str(save(tmp_path / "a.keras", channels=3)))
+    assert models.predict(together, IMAGE).shape == (40, 30, 3)
+    probability = np.float32([[[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]]])
+    assert models.threshold(together, probability, 0.5).tolist() == [[2, 0]]

@@ -75,3 +75,10 @@ def test_an_overlay_outlines_each_mask_in_its_colour():
 def test_an_empty_mask_draws_nothing():
     image = np.full((20, 20), 7, np.uint8)
     assert (outputs.overlay(image, [np.zeros((20, 20), bool)]) == 7).all()
+
+
+def test_numbers_of_classes_come_back(tmp_path):
+    numbers = np.zeros((5, 7), np.uint8)
+    numbers[1:3], numbers[4] = 1, 2
+    outputs.write(tmp_path / "m.png", numbers, {})
+    assert np.array_equal(outputs.read_mask(tmp_path / "m.png"), numbers)

@@ -15,7 +15,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from made_sets import LUNGS, SIDE, WHITE, chest, dicom, encode, put, turned
+from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, put, turned
 from made_trees import state
 
 from unet_lib import __main__, workspace
@@ -487,3 +487,72 @@ def test_memory_does_not_grow_with_the_number(tmp_path):
         next(taken), next(taken)
         time.sleep(0.1)
         assert len(waiting) <= predict._AHEAD + 2
+
+
+SIDES = np.uint8(1) * RIGHT + np.uint8(2) * LEFT
+TWO_GREYS = np.select([RIGHT, LEFT], [50, 120], 200).astype(np.uint8)
+
+
+@pytest.fixture
+def sides():
+    """A run whose model calls dark pixels right lung and grey ones left lung."""
+    inputs = keras.Input((SIDE, SIDE, 1))
+    layer = keras.layers.Conv2D(3, 1, activation="softmax")
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights([np.float32([[[[40, -40, 0]]]]), np.float32([-25.2, 13.2, 0])])
+    folder = workspace.run_dir("sides")
+    folder.mkdir(parents=True)
+    model.save(folder / "best.keras")
+    asked = {"epochs": 1, "dataset": "gone", "classes": ["right lung", "left lung"]}
+    record = {"status": "finished", "parameters": asked, "data_sha256": "0"}
+    workspace.write_json(folder / "run.json", record)
+
+
+def test_several_classes(tmp_path, capsys, sides):
+    put(tmp_path / "in/x.png", TWO_GREYS)
+    put(tmp_path / "true/x.png", SIDES)
+    asked = ("in", "--out", "o", "--probabilities", "--labelme", "--truth", "true")
+    code, table, said = called(*asked, capsys=capsys, model="sides")
+    assert code == 0 and np.array_equal(mask("o/masks/x.png"), SIDES)
+    row = table["x.png"]
+    areas = [np.count_nonzero(side) for side in (RIGHT, LEFT)]
+    assert [int(row[f"area_px:{n} lung"]) for n in ("right", "left")] == areas
+    assert (int(row["area_px"]), row["parts"]) == (sum(areas), "2")
+    assert row["dice"] == row["dice:right lung"] == row["dice:left lung"] == "1.0000"
+    assert "1 is right lung, 2 is left lung: they look black; see the overlays" in said
+    assert "Dice of right lung 1.000, left lung 1.000." in said
+    for number, side in ((1, RIGHT), (2, LEFT)):
+        levels = mask(f"o/probabilities/{number}/x.png")
+        assert levels.dtype == np.uint16 and np.array_equal(levels > 32768, side)
+    with open("o/labelme/x.json", encoding="utf-8") as file:
+        shapes = json.load(file)["shapes"]
+    assert [shape["label"] for shape in shapes] == ["right lung", "left lung"]
+    drawn = mask("o/overlays/x.png")[..., ::-1]
+    for colour in outputs.COLOURS[:2]:
+        assert (drawn == colour).all(-1).any()
+    before = state(tmp_path / "o/masks")
+    assert called(*asked, capsys=capsys, model="sides")[1] == table
+    assert state(tmp_path / "o/masks") == before
+
+
+def test_doubt_is_that_of_the_most_probable_class(tmp_path, capsys, sides):
+    put(tmp_path / "in/sure.png", TWO_GREYS)
+    put(tmp_path / "in/torn.png", np.select([RIGHT, LEFT], [84, 120], 200).astype(np.uint8))
+    _, table, _ = called("in", "--out", "o", capsys=capsys, model="sides")
+    assert float(table["torn.png"]["doubt"]) > float(table["sure.png"]["doubt"]) + 0.1
+
+
+def test_a_threshold_has_no_meaning_for_several_classes(tmp_path, capsys, sides):
+    put(tmp_path / "in/x.png", TWO_GREYS)
+    asked = ("in", "--out", "o", "--threshold", "0.6")
+    code, _, said = called(*asked, capsys=capsys, model="sides")
+    assert code == 2 and "--threshold 0.6 has no meaning for a model of several classes" in said
+    assert not os.path.exists("o")
+
+
+def test_true_masks_that_tell_classes_apart_are_one_for_a_model_of_one(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    put(tmp_path / "true/x.png", SIDES)
+    named = ("--truth", "true", "--mask-values", "right lung=1, left lung=2")
+    _, table, _ = called("in", "--out", "o", *named, capsys=capsys)
+    assert table["x.png"]["dice"] == "1.0000" and "dice:right lung" not in table["x.png"]

@@ -48,3 +48,14 @@ def test_a_table_of_others_is_refused(tmp_path, content):
                                               "predict .expected columns file, status, width"):
         table.read(tmp_path)
     assert table.read(tmp_path / "empty") == {}
+
+
+def test_classes_add_columns_of_their_own_also_when_the_table_is_read_again(tmp_path):
+    classes = {"area_px:right lung": 3, "dice:right lung": "0.9"}
+    table.write(tmp_path, {"a/b.png": ROW, "c": {**ROW, "file": "c", **classes}})
+    again = table.read(tmp_path)
+    table.write(tmp_path, again)
+    assert table.read(tmp_path)["c"]["dice:right lung"] == "0.9"
+    assert again["a/b.png"]["area_px:right lung"] == ""
+    about = (tmp_path / "predictions_README.txt").read_text("utf-8")
+    assert "area_px:NAME" in about and "dice:NAME" in about

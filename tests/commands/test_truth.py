@@ -262,3 +262,40 @@ def test_the_summary_reads_what_a_csv_holds():
 def test_the_summary_of_nothing():
     assert truth.summary(rows(*[None] * 7)).startswith("No picture was scored. Not scored: 7 (0")
     assert truth.summary(rows(*[""] * 7)).endswith("4.png and 2 more).")
+
+
+SIDES = ("right lung", "left lung")
+
+
+def both(number):
+    return RIGHT * np.uint8(1) + LEFT * np.uint8(2)
+
+
+def test_the_numbers_of_classes_need_no_word(tmp_path):
+    asked, folder = made(tmp_path, both)
+    found = truth.find(asked, folder, classes=SIDES)
+    for mask in read_all(found, asked):
+        assert mask.dtype == np.uint8 and np.array_equal(mask, both(0))
+
+
+@pytest.mark.parametrize(("line", "held"), [
+    ("left lung=2, right lung=1", "left lung, right lung"), ("1,2", "foreground and background"),
+])  # fmt: skip
+def test_true_masks_of_other_classes_are_refused(line, held, tmp_path):
+    asked, folder = made(tmp_path, both)
+    with pytest.raises(ValueError, match=f"tells right lung, left lung apart, the true masks {held}"
+                                         ".*--mask-values 'right lung=1, left lung=2'"):
+        truth.find(asked, folder, mask_values=line, classes=SIDES)
+
+
+def test_classes_are_scored_one_by_one_and_on_average():
+    guess = both(0)
+    guess[LEFT] = 0
+    scored = truth.score_classes(both(0), guess, SIDES, spacing=(1, 1))
+    assert scored["dice:right lung"] == 1 and scored["dice:left lung"] == 0
+    assert scored["dice"] == 0.5 and scored["hd95_px"] == pytest.approx(SIDE * 2**0.5 / 2)
+    assert truth.score_classes(both(0), guess, SIDES)["hd95_mm"] is None
+    assert truth.score_classes(both(0), guess > 0, ()) == truth.score(LUNGS, RIGHT)
+    told = truth.summary([{"file": "a", **scored}, {"file": "b"}])
+    assert "Dice 0.500 on average" in told
+    assert "(median). Dice of right lung 1.000, left lung 0.000. Not scored: 1 (b)." in told

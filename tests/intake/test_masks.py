@@ -266,7 +266,10 @@ def test_letters_may_be_composed_in_two_ways():
     ("1,2", (HEART == 1) | (HEART == 2)), ("1, 2", (HEART == 1) | (HEART == 2)),
     ("1-2", (HEART == 1) | (HEART == 2)), ("1", HEART == 1), ("2", HEART == 2),
     ("2-9", HEART >= 2), ("0", HEART == 0), ("'1','2'", (HEART == 1) | (HEART == 2)),
-    ("right lung=1, left lung=2", (HEART == 1) | (HEART == 2)),
+    ("right lung=1, left lung=2", (HEART == 1) + np.uint8(2) * (HEART == 2)),
+    ("lung=1, lung=2", (HEART == 1) | (HEART == 2)),
+    ("heart=3, lungs=1-2", (HEART == 3) + np.uint8(2) * ((HEART == 1) | (HEART == 2))),
+    ("lungs=1, heart=3, lungs=2", (HEART == 1) + (HEART == 2) + np.uint8(2) * (HEART == 3)),
 ])  # fmt: skip
 def test_asked(text, expected):
     _, made, _ = judge(HEART, mask_values=text)

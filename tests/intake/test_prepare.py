@@ -636,3 +636,15 @@ def test_the_truth_of_test_phantoms_is_set_aside_and_that_of_others_is_unknown(t
     first.write_bytes(encode(np.zeros((400, 400), np.uint8)))  # not what was drawn
     prepare.restructure(root, tmp_path / "odd", asked="phantom (4 pairs)", val_fraction=0.5)
     assert [p.stem for p in (tmp_path / "odd/test_truth").iterdir()] == manifest["test"][1:]
+
+
+def test_named_values_become_classes_by_number(tmp_path):
+    root = make_set(tmp_path / "s", lambda n: np.uint8(5) * RIGHT + np.uint8(9) * LEFT)
+    line = "left lung=9, right lung=5"
+    made = prepare.restructure(root, tmp_path / "made", mask_values=line)
+    assert made["classes"] == ["left lung", "right lung"] and made["mask_values"] == line
+    name = made["split"]["train"][0]
+    stored = cv2.imread(str(tmp_path / f"made/train/masks/{name}.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, np.uint8(1) * LEFT + np.uint8(2) * RIGHT)
+    np.testing.assert_array_equal(datasets.read_pair(tmp_path / "made", name)[1], stored)
+    assert "classes" not in prepare.restructure(root, tmp_path / "one", mask_values="5,9")

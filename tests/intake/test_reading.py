@@ -99,3 +99,12 @@ def test_encode_is_read_back(tmp_path):
     for kind in ("png", "bmp", "tiff"):
         grey, _ = reading.read_image(put(tmp_path / kind, encode(chest(3), kind)))
         np.testing.assert_array_equal(grey, chest(3))
+
+
+def test_classes_keep_their_numbers_and_the_higher_one_counts_where_two_overlap():
+    meaning = Meaning(frozenset({1, 2}), {}, (), (), classes=("a", "b"), numbers={1: 1, 2: 2})
+    one, two = np.zeros((2, 64, 64), np.uint8)
+    one[:40], two[30:50] = 1, 2
+    found = [values.read_values(reading.Raster(m, None, "PNG")) for m in (two, one[::2, ::2])]
+    joined = reading.finish_mask(found, meaning, (64, 64))
+    assert [int(joined[row, 0]) for row in (0, 29, 30, 39, 49, 50)] == [1, 1, 2, 2, 2, 0]

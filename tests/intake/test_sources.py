@@ -7,10 +7,11 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_trees import IDS, content, make_tree, run, state, trained
 
-from unet_lib import phantom, workspace
+from unet_lib import datasets, phantom, workspace
 from unet_lib.intake import prepare, sources
 
 
@@ -22,8 +23,8 @@ def test_a_folder_starts_at_the_project(tmp_path):
 def test_the_phantoms_are_drawn_once_and_whole(tmp_path, monkeypatch):
     drawn = []
 
-    def write(folder, *, train):
-        assert train == 120
+    def write(folder, *, train, sides):
+        assert train == 120 and not sides
         drawn.append(folder)
         make_tree(Path(folder))
         if len(drawn) == 1:
@@ -69,7 +70,7 @@ def test_what_a_kill_while_drawing_leaves_goes_with_the_next_run(tmp_path, monke
     process.communicate()
     left = [p.name for p in (tmp_path / "data").iterdir()]
     assert process.returncode == -9 and len(left) == 1 and left[0] != "phantom-source"
-    monkeypatch.setattr(phantom, "write_primary_tree", lambda folder, train: make_tree(folder))
+    monkeypatch.setattr(phantom, "write_primary_tree", lambda folder, **_: make_tree(folder))
     sources.resolve_source("phantom")
     left = {p.name for p in (tmp_path / "data").iterdir()}
     assert left == {"phantom-source", ".phantom-source.sha256"}
@@ -218,3 +219,11 @@ def test_another_data_set_of_kaggle_is_fetched_by_its_name(slug, monkeypatch, ca
     assert sources.resolve_source(f"kaggle:{slug}").as_posix() == f"/cache/{slug}"
     hint = 'source = "kaggle:some-one/lungs/versions/N" keeps to one'
     assert (hint in capsys.readouterr().out) == ("versions" not in slug)
+
+
+def test_phantoms_that_tell_sides_apart_get_a_folder_of_their_own(tmp_path):
+    folder = sources.resolve_source("phantom", phantoms=1, phantom_masks="sides")
+    assert folder == tmp_path / "data" / "phantom-source-1-sides"
+    both = sources.resolve_source("phantom", phantoms=1)
+    found = [np.unique(datasets.read_image(next(f.rglob("masks/*.png")))) for f in (folder, both)]
+    assert [values.tolist() for values in found] == [[0, 1, 2], [0, 255]]

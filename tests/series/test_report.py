@@ -129,6 +129,17 @@ def test_results_are_those_of_this_request(tmp_path, monkeypatch, capsys):
         assert bool(report.read_metrics("mine", newer_than=newer_than)) is fresh
 
 
+def test_each_class_has_a_line_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
+    classes = {"right lung": {"dice": {"mean": 0.9611}}, "left lung": {"dice": {"mean": 0.9422}}}
+    found = {"validation": {"dice": {"mean": 0.95}, "classes": classes}}
+    workspace.write_json(workspace.run_dir("sides") / "metrics.json", found)
+    report.show_results("sides", [], newer_than=0)
+    out = capsys.readouterr().out
+    assert re.search(r"dice of right lung\W+0\.9611", out)
+    assert re.search(r"dice of left lung\W+0\.9422", out)
+
+
 def test_a_finished_run_ends_with_the_command_that_predicts_with_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "my work"))
     run = workspace.run_dir("mine")

@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
-from unet_lib import bootstrap, parameters, workspace
+from unet_lib import bootstrap, datasets, parameters, workspace
 from unet_lib.intake import manifest, masks, prepare, sources, writing
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
@@ -19,6 +19,7 @@ _RECIPE = {
     "learning_rate": 0.001, "schedule": "cosine", "batch_size": 5, "augment": True,
 }
 _SHEET = 12  # pairs on the contact sheet
+_DRAWN = {"phantoms": 120, "phantom_masks": "both"}  # what phantoms depend on
 
 
 def run(source: str, values: dict[str, object], *, out: Path | None = None) -> int:
@@ -32,10 +33,12 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
     Returns:
         0 if a training could begin; 1 if not: the text says what to change.
     """
-    options = prepare.Options(**{k: v for k, v in values.items() if k != "phantoms"})
+    drawn = {name: values[name] for name in _DRAWN if name in values}
+    chosen = {name: value for name, value in values.items() if name not in _DRAWN}
+    options = prepare.Options(**chosen | _settle(source, drawn, chosen))
     source, tree = from_here(source), None
     try:
-        folder = sources.resolve_source(source, phantoms=values.get("phantoms", 120))
+        folder = sources.resolve_source(source, **drawn)
         tree = prepare.find_tree(folder, options)
         _say(f"source: {source}")
         _say(f"layout: {tree.layout}, in {workspace.shown(tree.root)}")
@@ -58,6 +61,12 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
     return 0
 
 
+def _settle(source: str, drawn: dict, chosen: dict) -> dict[str, str]:
+    """Return what the masks of phantoms mean that tell sides apart; nothing for other sources."""
+    asked = datasets.record({"source": source, "mask_values": "auto"} | drawn | chosen)
+    return {"mask_values": asked["mask_values"]} if source == "phantom" else {}
+
+
 def show_audited(audited: Audited) -> None:
     """Print what a source holds: pairs, formats, sizes, depth, values of the masks."""
     looks = audited.looks.values()
@@ -69,6 +78,8 @@ def show_audited(audited: Audited) -> None:
     _say(f"depth: {audited.scales.rule or '8 bits'}")
     _say(f"values of the masks:\n{masks.show_table(audited.meaning.rows)}")
     _say(f"foreground: {', '.join(sorted(map(str, audited.meaning.foreground))) or 'none'}")
+    if audited.meaning.classes:
+        _say(f"classes told apart: {', '.join(audited.meaning.classes)}")
 
 
 def show_findings(findings: list[dict], *, refused: bool = False) -> None:
@@ -165,8 +176,10 @@ def contact_sheet(tree: Tree, audited: Audited):
     images = [writing.read_image(tree, audited, name) for name in names]
     outlines = [writing.read_mask(tree, audited, name) for name in names]
     titles = [name if len(name) <= 28 else f"{name[:13]}…{name[-14:]}" for name in names]
-    figure = plotting.contact_sheet(images, outlines, titles)
-    figure.suptitle("Blue: the masks, as they are understood", fontsize=9)
+    classes = audited.meaning.classes
+    figure = plotting.contact_sheet(images, outlines, titles, classes=classes)
+    drawn = "Outlined" if classes else "Blue"
+    figure.suptitle(f"{drawn}: the masks, as they are understood", fontsize=9)
     return figure
 
 
@@ -187,7 +200,7 @@ def convert(
         raise ValueError(
             f"--out {out} lies in the source, which is never written to; name another folder"
         )
-    known = {"phantoms": 120} | prepare.Options().__dict__
+    known = _DRAWN | prepare.Options().__dict__
     values = {}
     for name, text in given:
         if name not in known:

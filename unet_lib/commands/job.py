@@ -49,9 +49,14 @@ class Options:
         """Return what a mask depends on."""
         return [self.threshold, self.tiles, self.invert, self.intensity]
 
-    def companions(self, name: str) -> dict[str, str]:
-        """Return which files are written beside the mask of a picture, by their kind."""
+    def companions(self, name: str, classes: int = 0) -> dict[str, str]:
+        """Return which files are written beside the mask of a picture, by their kind.
+
+        Several classes have a file of probabilities each, of the kind "probabilities/1" and so on.
+        """
         wanted = {kind: end for kind, end in BESIDE.items() if getattr(self, kind)}
+        if classes and wanted.pop("probabilities", None):
+            wanted |= {f"probabilities/{n}": "png" for n in range(1, classes + 1)}
         return {kind: f"{kind}/{name}.{end}" for kind, end in wanted.items()}
 
 
@@ -121,7 +126,7 @@ def read(
     try:
         data = _load(picture.path)
         job.record = _identify(picture, data, together, options)
-        if row := _done(job, out, options):
+        if row := _done(job, out, options, len(together.classes)):
             job.row = row
         else:
             _open(job, data, together, options)
@@ -153,7 +158,7 @@ def _identify(picture, data: bytes, together: models.Together, options: Options)
     }
 
 
-def _done(job: Job, out: Path, options: Options) -> dict | None:
+def _done(job: Job, out: Path, options: Options, classes: int) -> dict | None:
     """Return the row of a mask that is whole and up to date with all its companions, else None.
 
     Raises:
@@ -172,7 +177,7 @@ def _done(job: Job, out: Path, options: Options) -> dict | None:
             f"{mask} is the mask of another picture of this name; choose another --out, or"
             " --overwrite it"
         )
-    wanted = options.companions(job.picture.name).values()
+    wanted = options.companions(job.picture.name, classes).values()
     whole = all(outputs.digest(out / file) == had["beside"].get(file) for file in wanted)
     job.spacing, row = had["spacing"], {**had["row"], "file": job.picture.file}
     return row if whole and had["key"] == job.record["key"] else None
@@ -208,10 +213,11 @@ def finish(
         probability, image = (_on_file_grid(p, job.shape) for p in (probability, job.image))
         mask = models.threshold(together, probability, options.threshold)
         job.row |= _judge(job, image, probability, mask, together)
-        beside = _write_beside(job, image, probability, mask, out, options)
+        beside = _write_beside(job, image, probability, mask, out, options, together.classes)
         job.row["seconds"] = f"{job.seconds + time.perf_counter() - start:.3f}"
         record = {**job.record, "beside": beside, "row": job.row, "spacing": job.spacing}
-        outputs.write(mask_file(out, job.picture), np.uint8(255) * mask, record, known=job.known)
+        written = mask if together.classes else np.uint8(255) * mask
+        outputs.write(mask_file(out, job.picture), written, record, known=job.known)
     except (OSError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
@@ -222,14 +228,16 @@ def finish(
 
 def _on_file_grid(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Bring a picture with square pixels back to the pixels of its file."""
-    if pixels.shape == shape:
+    if pixels.shape[:2] == shape:
         return pixels
     return cv2.resize(pixels, shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _judge(job: Job, image, probability, mask, together: models.Together) -> dict:
     """Return the columns of the table that say how large and how sure a mask is."""
-    said = doubt.judge(image, probability, mask, limits=together.limits)
+    if together.classes:  # how sure it is of one class, whichever it is
+        probability = probability[..., 1:].max(axis=2)
+    said = doubt.judge(image, probability, mask > 0, limits=together.limits)
     area = int(np.count_nonzero(mask))
     row = {
         "status": "ok", "width": job.shape[1], "height": job.shape[0], "area_px": area,
@@ -240,25 +248,33 @@ def _judge(job: Job, image, probability, mask, together: models.Together) -> dic
         row[name] = f"{getattr(said, name):.4f}"
     row["lung_ratio"] = "" if said.ratio is None else f"{said.ratio:.3f}"
     row["area_mm2"] = f"{area * job.spacing[0] * job.spacing[1]:.1f}" if job.spacing else ""
+    for number, name in enumerate(together.classes, 1):
+        row[f"area_px:{name}"] = int(np.count_nonzero(mask == number))
     return row
 
 
-def _write_beside(job: Job, image, probability, mask, out: Path, options: Options) -> dict:
+def _write_beside(
+    job: Job, image, probability, mask, out: Path, options: Options, classes: tuple[str, ...]
+) -> dict:
     """Write what stands beside the mask; return the SHA-256 of each file by its name."""
     name, written = job.picture.name, {}
-    make = {
-        "overlays": lambda: outputs.overlay(image, [mask]),
-        "probabilities": lambda: outputs.probability_levels(probability),
-    }
-    files = options.companions(name)
-    for kind in files.keys() & make.keys():
-        path, pixels = out / files[kind], make[kind]()
+    numbers = range(1, 1 + max(1, len(classes)))
+
+    def make(kind: str) -> np.ndarray:
+        if kind == "overlays":
+            return outputs.overlay(image, [mask == number for number in numbers])
+        number = kind.partition("/")[2]
+        return outputs.probability_levels(probability[..., int(number)] if number else probability)
+
+    files = options.companions(name, len(classes))
+    for kind in files.keys() - {"labelme"}:
+        path, pixels = out / files[kind], make(kind)
         written[files[kind]] = outputs.write(path, pixels, {"of": name}, known=job.known)
     if "labelme" in files:
         outline, shown = out / files["labelme"], job.picture.path
         if job.kind == "DICOM":  # LabelMe opens none
             shown = outline.with_suffix(".png")
             outputs.write(shown, image, {"of": name}, known=job.known)
-        labelme.write(outline, mask, image_path=shown)
+        labelme.write(outline, mask, image_path=shown, labels=classes or ("lung",))
         written[files["labelme"]] = outputs.digest(outline)
     return written

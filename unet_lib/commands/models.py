@@ -1,5 +1,6 @@
 """`--model`: names of runs and files -> loaded models that predict together."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -24,12 +25,14 @@ class Together:
         looks: the models for each size at which they look at a picture.
         digest: names their contents and how they are used.
         limits: what is usual for them.
+        classes: names of the classes that they tell apart; none where there is foreground alone.
     """
 
     models: list
     looks: list
     digest: str
     limits: usual.Limits
+    classes: tuple[str, ...] = ()
 
     @property
     def side(self) -> int:
@@ -66,8 +69,34 @@ def load(asked: str | None) -> Together:
         (hashlib.sha256(path.read_bytes()).hexdigest(), limit.sizes, limit.keep)
         for path, limit in zip(paths, limits, strict=True)
     ]
+    classes = _names(paths, models)
+    used += [classes] if classes else []
     digest = hashlib.sha256(json.dumps(used).encode()).hexdigest()
-    return Together(models, looks, digest, limits[0])
+    return Together(models, looks, digest, limits[0], classes)
+
+
+def _names(paths: list[Path], models: list) -> tuple[str, ...]:
+    """Return the names of the classes that models tell apart, as their runs say; () for one class.
+
+    A file without its run has none: "class 1", "class 2" and so on.
+    """
+    count = models[0].output_shape[-1] - 1
+    if not count:
+        return ()
+    known = set()
+    for path in paths:
+        record = None
+        with contextlib.suppress(ValueError):  # no run's folder
+            record = runs.read_record(path.parent)
+        names = record["parameters"].get("classes", ()) if record else ()
+        known.add(tuple(names) if len(names) == count else None)
+    named = known - {None} or {tuple(f"class {n}" for n in range(1, count + 1))}
+    if len(named) > 1:
+        raise ValueError(
+            f"--model names models of other classes: {' and '.join(map(', '.join, sorted(named)))};"
+            " a mean needs models of one task: name them in calls of their own"
+        )
+    return named.pop()
 
 
 def _room():
@@ -105,6 +134,8 @@ def _run(name: str) -> Path:
 def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np.ndarray:
     """Return the probability of the foreground, (H, W) float32 in [0, 1].
 
+    Of several classes it is (H, W, C + 1), background first.
+
     Args:
         together: from `load`.
         image: (H, W) uint8.
@@ -118,7 +149,10 @@ def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np
 
 
 def threshold(together: Together, probability: np.ndarray, level: float) -> np.ndarray:
-    """Return the mask that is handed out: (H, W) bool where the probability reaches `level`."""
-    mask = probability >= level
+    """Return the mask that is handed out: (H, W) bool where the probability reaches `level`.
+
+    Of several classes it is uint8, the number of the most probable one at each pixel.
+    """
+    mask = _room().to_mask(probability, threshold=level)
     keep = together.limits.keep
     return mask if keep is None else _room().clean_up(mask, parts=keep)

@@ -60,9 +60,10 @@ def read_record(path: Path, *, whole: bool = False) -> dict | None:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Return a mask that was written, (H, W) bool."""
+    """Return a mask that was written, (H, W) uint8: {0, 1}, or numbers of several classes."""
     with raster.quiet(), PngImagePlugin.PngImageFile(path) as picture:
-        return np.asarray(picture) > 0
+        mask = np.array(picture)
+    return np.where(mask == 255, np.uint8(1), mask)
 
 
 def refuse_foreign(path: Path) -> None:

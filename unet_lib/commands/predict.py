@@ -40,10 +40,8 @@ def run(
     try:
         intensity.parse(options.intensity)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
-        earlier = table.read(out)
-        paths = [picture.path for picture in found]
-        truths = truth.find(paths, true_masks, mask_values=mask_values) if true_masks else None
-        together = models.load(model)
+        earlier, together = table.read(out), _load(model, options)
+        truths = _find_truths(found, true_masks, mask_values, together)
         workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
@@ -60,7 +58,7 @@ def run(
                 if done.skipped:
                     skipped.append(done.picture.file)
                 else:
-                    rows[done.picture.file] = _score(done, out, truths)
+                    rows[done.picture.file] = _score(done, out, truths, together.classes)
                 tell(f"failed: {done.picture.file}: {done.row['reason']}" if done.failed else "")
     except OSError as error:
         print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
@@ -71,8 +69,30 @@ def run(
     finally:
         table.write(out, {**earlier, **rows})
         workspace.release(out, purpose="predict")
-    _summarize(rows, skipped, out, truths)
+    _summarize(rows, skipped, out, truths, together.classes)
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
+
+
+def _load(model: str | None, options: Options) -> models.Together:
+    """Load what `--model` names, and refuse what has no meaning for it."""
+    together = models.load(model)
+    if together.classes and options.threshold != 0.5:
+        raise ValueError(
+            f"--threshold {options.threshold} has no meaning for a model of several classes"
+            f" ({', '.join(together.classes)}): each pixel gets the most probable one; leave it out"
+        )
+    return together
+
+
+def _find_truths(
+    found: list[pictures.Picture], folder: Path | None, mask_values: str,
+    together: models.Together,
+) -> truth.Truth | None:
+    """Find the true masks in a folder; None if none is given."""
+    if folder is None:
+        return None
+    paths = [picture.path for picture in found]
+    return truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
 
 
 def _is_output(path: Path, out: Path) -> bool:
@@ -155,7 +175,7 @@ def _predict(each: Job, together: models.Together, options: Options) -> np.ndarr
         each.seconds += time.perf_counter() - start
 
 
-def _score(done: Job, out: Path, truths) -> dict:
+def _score(done: Job, out: Path, truths, classes: tuple[str, ...]) -> dict:
     """Return the row of a picture, with its Dice and HD95 where a true mask is known."""
     if not truths or done.failed:
         return done.row
@@ -166,16 +186,21 @@ def _score(done: Job, out: Path, truths) -> dict:
         return done.row | {"notes": f"{done.row['notes']}; not scored: {error}".lstrip("; ")}
     if true_mask is None:
         return done.row
-    found = truth.score(true_mask, mask, spacing=done.spacing)
+    found = truth.score_classes(true_mask, mask, classes, spacing=done.spacing)
     return done.row | {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
 
 
-def _summarize(rows: dict[str, dict], skipped: list[str], out: Path, truths) -> None:
+def _summarize(
+    rows: dict[str, dict], skipped: list[str], out: Path, truths, classes: tuple[str, ...]
+) -> None:
     """Print how many pictures came to what."""
     failed = sum(row["status"] == "failed" for row in rows.values())
     doubtful = sum(row.get("check") == "yes" for row in rows.values())
     print(f"{_count(len(rows) - failed, 'mask')} in {out / 'masks'}"
           + f", {_count(failed, 'picture')} failed" * bool(failed))
+    if classes:
+        numbers = ", ".join(f"{n} is {name}" for n, name in enumerate(classes, 1))
+        print(f"these hold numbers, {numbers}: they look black; see the overlays")
     if skipped:
         more = ", ..." * (len(skipped) > 3)
         print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")

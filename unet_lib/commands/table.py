@@ -23,9 +23,12 @@ mask without that word may be wrong all the same. Names that are burnt into pixe
 of files and folders, are in the overlays and the table: nothing is made anonymous here.
 
 masks/          8-bit PNG, 0 and 255, on the pixel grid of each picture (turned upright where the
-                file says so). Each carries, as a PNG text, what made it.
-overlays/       the picture as the model saw it, with the mask's outline
-probabilities/  16-bit PNG; divided by 65535: the probability of foreground at each pixel
+                file says so). Each carries, as a PNG text, what made it. A model of several
+                classes writes their numbers instead, 1, 2 and so on in the order of the columns
+                area_px:NAME: they look black, the overlays show them
+overlays/       the picture as the model saw it, with the mask's outline, one colour a class
+probabilities/  16-bit PNG; divided by 65535: the probability of foreground at each pixel; of
+                several classes in folders 1, 2 and so on
 labelme/        outlines that LabelMe opens for correction
 
 Columns of predictions.csv
@@ -45,6 +48,8 @@ view                  which window or look-up table a DICOM was shown with
 notes                 what was noticed when the file was read
 dice                  with --truth: overlap with the true mask, 0 to 1
 hd95_px, hd95_mm      with --truth: 95th percentile of the distances between the outlines
+area_px:NAME          of several classes: pixels of the one of this name
+dice:NAME             of several classes: its dice; `dice` and `hd95` are then means over them
 """
 
 
@@ -73,6 +78,7 @@ def read(out: Path) -> dict[str, dict]:
 def write(out: Path, rows: dict[str, dict]) -> None:
     """Write the table whole, and beside it what it means."""
     columns = [*COLUMNS, *(TRUTH if any(row.get("dice") for row in rows.values()) else ())]
+    columns += dict.fromkeys(name for row in rows.values() for name in row if name and ":" in name)
     with workspace.replacing_file(out / TABLE) as partial:
         # bytes of a name that are no text are written as \\x..
         with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:

@@ -39,7 +39,9 @@ class Truth:
     meaning: masks.Meaning
 
     def read(self, picture: Path, *, shape: tuple[int, int]) -> np.ndarray | None:
-        """Return the true mask of a picture as (H, W) bool, or None if it has none.
+        """Return the true mask of a picture, or None if it has none.
+
+        It is (H, W) bool, or uint8 numbers of the classes that the masks tell apart.
 
         Args:
             picture: one of those that `find` was given.
@@ -57,7 +59,8 @@ class Truth:
         found = [each for path in self.files[key] for each in _read(path, picture)[0]]
         for each in found:
             _check_size(each.codes.shape, shape, picture)
-        return reading.finish_mask(found, self.meaning, shape) > 0
+        mask = reading.finish_mask(found, self.meaning, shape)
+        return mask if self.meaning.classes else mask > 0
 
 
 def find(
@@ -65,6 +68,7 @@ def find(
     folder: Path,
     *,
     mask_values: str = "auto",
+    classes: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> Truth:
     """Find the true masks of pictures in a folder, and what the values of all of them mean.
@@ -73,17 +77,26 @@ def find(
         pictures: files with one picture each.
         folder: masks, or a whole data set with masks in it; links are followed.
         mask_values: see `masks.decide`.
+        classes: names of those that the prediction tells apart; "auto" takes their numbers.
         progress: called with (masks examined, masks in all).
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds no mask of these pictures that can be used, or what they mean is not
-            plain.
+        ValueError: it holds no mask of these pictures that can be used, what they mean is not
+            plain, or they tell other classes apart.
     """
+    line = ", ".join(f"{name}={number}" for number, name in enumerate(classes, 1))
+    mask_values = line if classes and mask_values.strip() == "auto" else mask_values
     wanted = {os.path.realpath(picture): Path(picture) for picture in pictures}
     found = partners.find(wanted.values(), Path(folder))
     counts = _look_at_all(found, wanted, progress)
     meaning = _decide(counts, mask_values)
+    if classes and meaning.classes != classes:
+        raise ValueError(
+            f"the model tells {', '.join(classes)} apart, the true masks"
+            f" {', '.join(meaning.classes) or 'foreground and background'}; name what their values"
+            f" mean in the model's order, as in --mask-values {line!r}"
+        )
     for key, held in counts.items():
         if fault := _without_meaning(held.values(), meaning):
             found.faults[key] = fault
@@ -120,6 +133,34 @@ def score(
     return {"dice": dice, "hd95_px": distance, "hd95_mm": length}
 
 
+def score_classes(
+    mask: np.ndarray,
+    prediction: np.ndarray,
+    classes: tuple[str, ...],
+    *,
+    spacing: tuple[float, float] | None = None,
+) -> dict[str, float | None]:
+    """Score a prediction of several classes: the means of what `score` gives for each of them.
+
+    Args:
+        mask: (H, W) uint8, numbers of classes, the truth.
+        prediction: (H, W) uint8, the same.
+        classes: names of the classes, in the order of their numbers; none for one class.
+        spacing: see `score`.
+
+    Returns:
+        As `score`, and "dice:<name>" for each class.
+    """
+    if not classes:
+        return score(mask > 0, prediction > 0, spacing=spacing)
+    each = [score(mask == n, prediction == n, spacing=spacing) for n in range(1, len(classes) + 1)]
+    found = {
+        name: None if each[0][name] is None else float(np.mean([one[name] for one in each]))
+        for name in each[0]
+    }
+    return found | {f"dice:{n}": one["dice"] for n, one in zip(classes, each, strict=True)}
+
+
 def summary(rows: Iterable[dict]) -> str:
     """Return in two sentences how good predictions are.
 
@@ -136,6 +177,9 @@ def summary(rows: Iterable[dict]) -> str:
         return f"No picture was scored. {told}".strip()
     dice, distance = ([float(row[name]) for row in scored] for name in ("dice", "hd95_px"))
     mean = metrics.summarize(dice)
+    classes = [name for name in scored[0] if name.startswith("dice:")]
+    each = [f"{name[5:]} {np.mean([float(row[name]) for row in scored]):.3f}" for name in classes]
+    told = f"Dice of {', '.join(each)}. {told}" if each else told
     return (
         f"Against the true masks of {len(scored)} picture(s): Dice {mean['mean']:.3f} on average"
         f" (95 % interval {mean['low']:.3f} to {mean['high']:.3f}), median {mean['median']:.3f},"

@@ -44,6 +44,7 @@ def describe(tree: Tree, audited: Audited, options: Options, *, source: Path) ->
         raise ValueError(_no_pair(tree, source))
     groups = _groups(tree, audited.pairs, options.group_by)
     split = _split(tree, audited.pairs, options, groups)
+    classes = list(audited.meaning.classes)
     return {
         "layout": tree.layout,
         "test_layout": tree.test_forms,
@@ -52,6 +53,7 @@ def describe(tree: Tree, audited: Audited, options: Options, *, source: Path) ->
         "test": [name for name in audited.looks if name in tree.test],
         "mask_table": [asdict(row) for row in audited.meaning.rows],
         "foreground": sorted(map(str, audited.meaning.foreground)),
+        **({"classes": classes} if classes else {}),
         "intensity_rule": audited.scales.rule or "8 bits",
         "findings": describe_findings(tree),
     }

@@ -7,12 +7,12 @@ values and the very line that settles it.
 
 import json
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from unet_lib.intake import asking
 from unet_lib.intake.values import TRANSPARENT, Counts, Key, Values
 
 _STRAY = 0.001  # share of the foreground below which a value in few files is a mistake
@@ -50,6 +50,9 @@ class Meaning:
         rows: the table, the most frequent value first.
         notes: findings as (fault, file, detail).
         asked: the parameter `mask_values`.
+        classes: names of the classes that are told apart, in the order of their numbers 1, 2, ...;
+            none where all foreground is one class.
+        numbers: foreground value to number of its class; empty where there is one class.
     """
 
     foreground: frozenset[Key]
@@ -57,6 +60,8 @@ class Meaning:
     rows: tuple[Row, ...]
     notes: tuple[tuple[str, str, str], ...]
     asked: str = "auto"
+    classes: tuple[str, ...] = ()
+    numbers: dict[Key, int] = field(default_factory=dict)
 
 
 def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
@@ -65,8 +70,8 @@ def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
     Args:
         counts: of every mask file, by a name that can be shown.
         mask_values: "auto", or what is foreground: grey values and ranges ("1,2", "1-9"), colours
-            ("#ff0000"), labels' names ("lung"), or each of these with a name of its own
-            ("right lung=1, left lung=2").
+            ("#ff0000"), labels' names ("lung"), or each of these with a name before it. Two names
+            or more are as many classes ("right lung=1, left lung=2").
 
     Raises:
         ValueError: it is not plain, or a value that is asked for occurs nowhere. The message holds
@@ -77,51 +82,14 @@ def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
     rows = tabulate(drawn, same)
     if mask_values.strip() == "auto":
         return _decide_alone(drawn, same, rows)
-    asked = frozenset(parse(mask_values, [row.value for row in rows]))
+    named = asking.parse(mask_values, [row.value for row in rows])
+    asked = frozenset(key for _, keys in named for key in keys)
     if unknown := sorted(map(str, asked - {row.value for row in rows})):
         raise ValueError(_refusal(f"no mask holds {' or '.join(unknown)}", rows, mask_values))
     notes = [note for f, c in drawn.items() for note in _describe(f, c, same, frozenset())]
     odd = _along_border(drawn, same, asked) if asked else []
     notes += [("foreground along the border", file, "") for file in odd]
-    return Meaning(asked, same, rows, tuple(notes), mask_values)
-
-
-def parse(mask_values: str, known: list[Key]) -> list[Key]:
-    """Return the values that a text such as "1,2", "1-9", "#ff0000" or "lung=1" names.
-
-    Args:
-        mask_values: see `decide`.
-        known: the values of the set; a range names those of them that lie in it. The name of a
-            label is taken as it stands, whatever it is: "1", "1-2", "lung=left", "Lung, left".
-
-    Raises:
-        ValueError: an entry is empty.
-    """
-    found: list[Key] = []
-    names = {str(key) for key in known}
-    for entry in _entries(unicodedata.normalize("NFC", mask_values), names):
-        text = entry if entry in names else entry.rpartition("=")[2].strip()
-        text = text if text in names else text.strip("'\"")
-        ends = re.fullmatch(r"(\d+)\s*-\s*(\d+)", text)
-        if not text:
-            raise ValueError(f"mask_values {mask_values!r} has an empty entry; write as in '1,2'")
-        if text in names:
-            found += [key for key in known if str(key) == text]
-        elif ends:
-            low, high = int(ends[1]), int(ends[2])
-            found += [k for k in known if isinstance(k, int) and low <= k <= high]
-        elif text.isdecimal():
-            found.append(int(text))
-        else:
-            found.append(text.lower() if text.startswith("#") else text)
-    return found
-
-
-def _entries(text: str, names: set[str]) -> list[str]:
-    """Cut at the commas, but for those in the name of a label."""
-    awkward = sorted((re.escape(name) for name in names if "," in name), key=len, reverse=True)
-    whole = f"(?:{'|'.join([*awkward, '[^,]'])})+"
-    return [entry.strip() for entry in (re.findall(whole, text) if awkward else text.split(","))]
+    return Meaning(asked, same, rows, tuple(notes), mask_values, *asking.number(named, mask_values))
 
 
 def is_lung(name: Key) -> bool:
@@ -131,9 +99,13 @@ def is_lung(name: Key) -> bool:
 
 
 def apply(values: Values, meaning: Meaning) -> np.ndarray:
-    """Return the (H, W) uint8 mask in {0, 1} that a file's values stand for."""
+    """Return the (H, W) uint8 mask that a file's values stand for.
+
+    It holds {0, 1}, or the numbers of the classes where several are told apart.
+    """
     places, labels, _ = values.labels
-    inside = [meaning.same.get(label, label) in meaning.foreground for label in labels]
+    keys = [meaning.same.get(label, label) for label in labels]
+    inside = [meaning.numbers.get(key, int(key in meaning.foreground)) for key in keys]
     return np.array(inside, np.uint8)[places][values.codes]
 
 

@@ -19,7 +19,8 @@ from unet_lib.intake.tree import Tree
 
 
 def find_source(
-    source: str | Path, target: str | Path, *, phantoms: int = 120, **options: object
+    source: str | Path, target: str | Path, *, phantoms: int = 120, phantom_masks: str = "both",
+    **options: object,
 ) -> Path:
     """Return the folder to read for `restructure`, without a network wherever that is possible.
 
@@ -27,6 +28,7 @@ def find_source(
         source: see `sources.resolve_source`.
         target: the folder to make, usually `workspace.data_dir(dataset)`.
         phantoms: see `sources.resolve_source`.
+        phantom_masks: see `sources.resolve_source`.
         **options: see `Options`.
 
     Returns:
@@ -45,7 +47,7 @@ def find_source(
                 flush=True,
             )
             return Path(target)
-    return sources.resolve_source(source, phantoms=phantoms)
+    return sources.resolve_source(source, phantoms=phantoms, phantom_masks=phantom_masks)
 
 
 def examine(
@@ -91,8 +93,9 @@ def restructure(
     """Audit `source` and write it as `target`/{train/images, train/masks, test}/<id>.png.
 
     Images become 8-bit grey PNG, masks 0/255 PNG; a file that is so already is copied unchanged.
-    Where the source is phantoms, the masks of the test images go to `target`/test_truth, for one
-    look at the very end. A second run with the same source and options writes nothing.
+    Where `mask_values` names several classes, masks hold their numbers 1, 2, ... instead. Where
+    the source is phantoms, the masks of the test images go to `target`/test_truth, for one look
+    at the very end. A second run with the same source and options writes nothing.
 
     Args:
         source: a folder with a known tree, or a CSV list (see `tree.EXPECTED`); it is never

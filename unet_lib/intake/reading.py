@@ -76,6 +76,8 @@ def finish_image(
 def finish_mask(found: Iterable[Values], meaning: Meaning, shape: tuple[int, int]) -> np.ndarray:
     """Return the (H, W) uint8 mask in {0, 1}: what any of the masks of an image calls foreground.
 
+    Where classes are told apart it holds their numbers; of two on one pixel the higher counts.
+
     Args:
         found: of all `read_mask`; a mask of another size is resized by nearest neighbour.
         meaning: what the values mean in this set.
@@ -83,7 +85,7 @@ def finish_mask(found: Iterable[Values], meaning: Meaning, shape: tuple[int, int
     """
     joined = np.zeros(shape, np.uint8)
     for each in found:
-        joined |= fit(masks.apply(each, meaning), shape)
+        np.maximum(joined, fit(masks.apply(each, meaning), shape), out=joined)
     return joined
 
 

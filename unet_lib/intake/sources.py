@@ -19,7 +19,9 @@ KAGGLE_SLUG = "azkihimmawan/chest-xray-masks-and-defect-detection/versions/1"
 """What "kaggle" stands for: the data set of the original, in the version that the project knows."""
 
 
-def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
+def resolve_source(
+    source: str | Path, *, phantoms: int = 120, phantom_masks: str = "both"
+) -> Path:
     """Return the folder behind the parameter `source`.
 
     Args:
@@ -29,14 +31,17 @@ def resolve_source(source: str | Path, *, phantoms: int = 120) -> Path:
             newest on Kaggle. A line is printed that tells which one it is.
         phantoms: how many pairs to draw if the source is "phantom", up to 9000; a number other
             than 120 gets a folder of its own.
+        phantom_masks: whether their masks hold 255 on "both" lungs, or tell their "sides" apart
+            (1 and 2, see `datasets.SIDES`), in a folder of their own.
 
     Raises:
         RuntimeError: the download failed; the message holds the steps to do it by hand.
         ValueError: the number of phantoms is out of its range.
     """
     if source == "phantom":
-        name = "phantom-source" if phantoms == 120 else f"phantom-source-{phantoms}"
-        return _phantom_source(workspace.workspace() / "data" / name, phantoms)
+        sides = phantom_masks == "sides"
+        name = "phantom-source" + f"-{phantoms}" * (phantoms != 120) + "-sides" * sides
+        return _phantom_source(workspace.workspace() / "data" / name, phantoms, sides=sides)
     slug = _slug(source)
     if not slug:
         return workspace.resolve(source)
@@ -54,11 +59,11 @@ def known_truth(source: str, ids: list[str]) -> Iterator[tuple[str, np.ndarray, 
         ids: of the test images.
 
     Returns:
-        For phantoms id, image (H, W) uint8 in [0, 255] and mask (H, W) uint8, 0 and 255, one by
-        one; for all other sources nothing.
+        For phantoms id, image (H, W) uint8 in [0, 255] and mask (H, W) uint8, 0 and 255 or the
+        numbers of the sides, one by one; for all other sources nothing.
     """
-    drawn = source.startswith("phantom (")
-    return ((name, *phantom.redraw(name)) for name in (ids if drawn else ()))
+    drawn, sides = source.startswith("phantom ("), source.endswith("sides)")
+    return ((name, *phantom.redraw(name, sides=sides)) for name in (ids if drawn else ()))
 
 
 def needs_network(source: str | Path) -> bool:
@@ -88,14 +93,14 @@ def cache_folder() -> Path:
     return Path(named or Path.home() / ".cache" / "kagglehub").resolve()
 
 
-def _phantom_source(folder: Path, count: int) -> Path:
+def _phantom_source(folder: Path, count: int, *, sides: bool) -> Path:
     """Draw the phantoms, unless they are there from this very version of the drawing code."""
     code = sorted(Path(phantom.__file__).parent.glob("*.py"))
     stamp = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
     marker = folder.with_name(f".{folder.name}.sha256")
     with workspace.replacing_folder(folder) as partial:
         if not (folder.exists() and marker.exists() and marker.read_text("utf-8") == stamp):
-            phantom.write_primary_tree(partial, train=count)
+            phantom.write_primary_tree(partial, train=count, sides=sides)
     marker.write_text(stamp, "utf-8")
     return folder
 

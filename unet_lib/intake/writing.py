@@ -67,7 +67,7 @@ def read_image(tree: Tree, audited: Audited, name: str) -> np.ndarray:
 
 
 def read_mask(tree: Tree, audited: Audited, name: str) -> np.ndarray:
-    """Return the mask of a pair as the data set would hold it: (H, W) uint8 in {0, 1}."""
+    """Return the mask of a pair: (H, W) uint8 in {0, 1}, or numbers of several classes."""
     look, image = audited.looks[name], tree.images[name]
     read = (reading.read_mask(path, image, look.stored)[0] for path in tree.masks[name])
     return reading.finish_mask(itertools.chain(*read), audited.meaning, look.shape)
@@ -115,5 +115,6 @@ def _put_mask(tree: Tree, audited: Audited, name: str, partial: Path) -> str:
     if plain and audited.meaning.foreground == {255}:
         copy.write_bytes(paths[0].read_bytes())
     else:
-        copy.write_bytes(cv2.imencode(".png", mask * np.uint8(255))[1].tobytes())
+        white = np.uint8(1 if audited.meaning.classes else 255)
+        copy.write_bytes(cv2.imencode(".png", mask * white)[1].tobytes())
     return hash_pixels(mask)

@@ -41,6 +41,14 @@ def draw(
     Raises:
         ValueError: the size is below 64 px, or there is no such variety.
     """
+    image, mask, label = _draw_sides(seed, size=size, variety=variety)
+    return image, np.uint8(255) * (mask > 0), label
+
+
+def _draw_sides(
+    seed: int | Sequence[int], *, size: int | tuple[int, int], variety: str = "usual"
+) -> tuple:
+    """Draw one phantom as `draw` does, with a mask of 1 (right lung) and 2 (left lung)."""
     if variety not in VARIETIES:
         raise ValueError(f"variety must be one of {', '.join(VARIETIES)}, got {variety!r}")
     height, width = (size, size) if isinstance(size, int) else size
@@ -66,7 +74,7 @@ def _take(frame: Frame, rng: np.random.Generator, label: int) -> tuple:
 
 
 def write_primary_tree(
-    folder: str | Path, *, train: int = 120, test: int = 12, seed: int = 0
+    folder: str | Path, *, train: int = 120, test: int = 12, seed: int = 0, sides: bool = False
 ) -> list[str]:
     """Write phantoms as the tree that a download gives: the source that notebook 01 restructures.
 
@@ -80,6 +88,8 @@ def write_primary_tree(
         train: number of pairs, 0 to 9000.
         test: number of images without a mask, 0 to 999.
         seed: 0 or above; another seed gives other phantoms.
+        sides: masks hold 1 on the patient's right lung, which is left in the picture, and 2 on the
+            left one, instead of 255 on both.
 
     Returns:
         The ids: training pairs first, then test images.
@@ -93,8 +103,8 @@ def write_primary_tree(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        ids = [_write(draft, seed, number) for number in range(1, train + 1)]
-        ids += [_write(draft, seed, 9000 + number) for number in range(1, test + 1)]
+        ids = [_write(draft, seed, number, sides) for number in range(1, train + 1)]
+        ids += [_write(draft, seed, 9000 + number, sides) for number in range(1, test + 1)]
         draft.chmod(0o755)
         if folder.exists():
             folder.rmdir()  # it is empty; Windows does not replace folders
@@ -115,38 +125,40 @@ def _check(folder: Path, train: int, test: int, seed: int) -> None:
         )
 
 
-def redraw(name: str, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def redraw(name: str, *, seed: int = 0, sides: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Draw a phantom of `write_primary_tree` again: the truth of a test image is known to it alone.
 
     Args:
         name: the phantom's id, such as "PHANTOM_9001_0".
         seed: that of the tree.
+        sides: whether its masks tell the two lungs apart.
 
     Returns:
         image: (H, W) uint8 in [0, 255].
-        mask: (H, W) uint8, 255 on both lungs, 0 elsewhere.
+        mask: (H, W) uint8, 255 on both lungs, or as `draw_sides` has it; 0 elsewhere.
 
     Raises:
         ValueError: no phantom has this id.
     """
     number = name.split("_")[1] if name.count("_") == 2 else ""
-    drawn = _draw(seed, int(number)) if number.isdecimal() else None
+    drawn = _draw(seed, int(number), sides=sides) if number.isdecimal() else None
     if drawn is None or drawn[2] != name:
         raise ValueError(f"no phantom of seed {seed} has the id {name!r}; ids are such as"
                          " PHANTOM_9001_0, as write_primary_tree returns them")
     return drawn[:2]
 
 
-def _draw(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, str]:
+def _draw(seed: int, number: int, *, sides: bool = False) -> tuple[np.ndarray, np.ndarray, str]:
     """Draw phantom `number` of a tree; return image, mask and id."""
-    sides = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
-    image, mask, label = draw([seed, number], size=(int(sides[0]), int(sides[1])))
+    height, width = np.random.Generator(np.random.PCG64([seed, number, 1])).integers(400, 641, 2)
+    size = int(height), int(width)
+    image, mask, label = (_draw_sides if sides else draw)([seed, number], size=size)
     return image, mask, f"PHANTOM_{number:04d}_{label}"
 
 
-def _write(root: Path, seed: int, number: int) -> str:
+def _write(root: Path, seed: int, number: int, sides: bool) -> str:
     """Write one phantom; numbers above 9000 are test images. Returns its id."""
-    image, mask, name = _draw(seed, number)
+    image, mask, name = _draw(seed, number, sides=sides)
     files = {f"train_images/{name}/images": image, f"train_images/{name}/masks": mask}
     for place, pixels in ({f"test_images/{name}": image} if number > 9000 else files).items():
         (root / place).mkdir(parents=True)

@@ -37,12 +37,20 @@ def stamp(rng, image: np.ndarray) -> np.ndarray:
 
 
 def trace(rng, lung: np.ndarray) -> np.ndarray:
-    """Trace the two lungs as by hand: polygons of few, slightly misplaced corners; 0 or 255."""
+    """Trace the two lungs as by hand: polygons of few, slightly misplaced corners.
+
+    Returns:
+        (H, W) uint8: 1 on the lung whose middle lies further left in the picture (the patient's
+        right one), 2 on the other; a single one is the right lung if it lies in the left half.
+    """
     mask = np.zeros(lung.shape, np.uint8)
     scale, step = lung.shape[1] / 512, rng.uniform(1, 4)
     outlines = cv2.findContours(np.uint8(lung), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    for outline in sorted(outlines, key=cv2.contourArea)[-2:]:
+    kept = sorted(outlines, key=cv2.contourArea)[-2:]
+    places = [outline[..., 0].mean() for outline in kept]
+    middle = np.mean(places) if len(kept) > 1 else lung.shape[1] / 2
+    for outline, place in zip(kept, places, strict=True):
         corners = cv2.approxPolyDP(outline, step * scale, True)
         corners = corners + rng.normal(0, 1.2 * scale, corners.shape)
-        cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 255)
+        cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1 if place < middle else 2)
     return mask

@@ -104,6 +104,8 @@ def show_results(run_name: str, copies: list[Path], *, newer_than: float) -> Non
         base = ("baselines", "all_background")
         rows = [(m, mean(metrics, "validation", m), mean(metrics, *base, m))
                 for m in ("dice", "iou", "accuracy")]
+        rows += [(f"dice of {name}", mean(metrics, "validation", "classes", name, "dice"), "-")
+                 for name in metrics.get("validation", {}).get("classes", {})]
         show_table(("validation mean", "model", "all background"), rows)
     print(*copies, folder / "report.html", *folder.glob("best.keras"), sep="\n")
     if command := predict_command(folder):
