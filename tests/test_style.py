@@ -14,7 +14,7 @@ PACKAGE = workspace.PROJECT / "unet_lib"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 LOW = {"workspace"}
 MAY_IMPORT = {  # inside unet_lib; arrows run downward only
-    "workspace": set(), "bootstrap": LOW, "parameters": LOW,
+    "workspace": set(), "bootstrap": LOW, "rules": LOW, "parameters": {"rules"},
     "phantom.frame": set(), "phantom.anatomy": {"phantom.frame"}, "phantom.film": set(),
     "phantom.archive": set(),
     "phantom.wide": {"phantom.frame", "phantom.anatomy", "phantom.film", "phantom.archive"},

@@ -4,7 +4,7 @@ Flat rooms, which notebooks import:
 
 - `workspace`: project, data and run folders, names, atomic files and folders, locks
 - `bootstrap`: what a fresh kernel needs before anything else
-- `parameters`: every parameter's type, range, choices and remedy
+- `rules`, `parameters`: kinds of values; every parameter's type, range, choices and remedy
 - `phantom`: synthetic chest X-rays
 - `datasets`: load what notebook 01 made
 - `pixels`, `batches`, `augmentation`: picture to model size, arrays and `tf.data`, random changes

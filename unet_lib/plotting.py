@@ -133,7 +133,7 @@ def prediction_grid(
                 outline(ax, mask == number, color=TRUTH)
             _outlines(ax, predicted[k], PREDICTION, classes)
     if classes:
-        _name_classes(figure, classes, {"truth": Line2D([], [], color=TRUTH)})
+        _name_classes(figure, classes, truth=Line2D([], [], color=TRUTH))
         return figure
     lines = [Line2D([], [], color=color, linestyle=_dashes(color)) for color in (TRUTH, PREDICTION)]
     figure.legend(lines, ["truth", "prediction"], loc="outside lower center", ncols=2, fontsize=9)
@@ -259,21 +259,20 @@ def _outlines(ax: Axes, mask: np.ndarray, color: str, classes: Sequence[str]) ->
     if not classes:
         outline(ax, mask, color=color)
     for k in range(len(classes)):
-        own = {"color": CLASSES[k % len(CLASSES)], "style": DASHES[k % len(DASHES)]}
-        outline(ax, mask == k + 1, **own)
+        line = _class_line(k)
+        outline(ax, mask == k + 1, color=line["color"], style=line["linestyle"])
 
 
-def _name_classes(
-    figure: Figure, classes: Sequence[str], lines: dict[str, Line2D] | None = None
-) -> None:
+def _class_line(k: int) -> dict[str, str]:
+    return {"color": CLASSES[k % len(CLASSES)], "linestyle": DASHES[k % len(DASHES)]}
+
+
+def _name_classes(figure: Figure, classes: Sequence[str], **lines: Line2D) -> None:
     """Write below a figure which line is which class, after `lines`; nothing without classes."""
-    lines = dict(lines or {})
-    for k, name in enumerate(classes):
-        own = {"color": CLASSES[k % len(CLASSES)], "linestyle": DASHES[k % len(DASHES)]}
-        lines[name] = Line2D([], [], **own)
+    lines |= {name: Line2D([], [], **_class_line(k)) for k, name in enumerate(classes)}
     if classes:
-        columns = min(5, len(lines))
-        figure.legend(lines.values(), lines, loc="outside lower center", ncols=columns, fontsize=9)
+        place = {"loc": "outside lower center", "ncols": min(5, len(lines))}
+        figure.legend(lines.values(), lines, fontsize=9, **place)
 
 
 def _dashes(color: str) -> str:
