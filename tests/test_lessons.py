@@ -133,7 +133,8 @@ def test_strip_of_notebook_04_keeps_five_epochs_and_no_start_that_was_resumed(tm
         seen.append(squares.shape)
         return np.full((1, 8, 8), 0.4, np.float32)
 
-    known = {"prediction": SimpleNamespace(predict_squares=predict_squares), "run": tmp_path}
+    known = {"prediction": SimpleNamespace(
+        predict_squares=predict_squares, foreground=lambda model: model), "run": tmp_path}
     known |= {"val_images": np.zeros((6, 8, 8), np.uint8)}
     strip = lift("04", "Strip", **known)["Strip"]()
     strip.set_model(Pupil(steps=26))

@@ -180,6 +180,14 @@ def class_names(manifest: dict) -> list[str]:
     return manifest.get("classes", [])
 
 
+def tell_classes(manifest: dict) -> int:
+    """Return how many classes there are; if any, print that they are taken together here."""
+    names = class_names(manifest)
+    if names:
+        print(f"here all classes are taken together: {', '.join(names)}")
+    return len(names)
+
+
 def read_pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Read one training or validation pair at its own size.
 

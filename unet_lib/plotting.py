@@ -256,11 +256,9 @@ def outline(
 
 def _outlines(ax: Axes, mask: np.ndarray, color: str, classes: Sequence[str]) -> None:
     """Draw the outline of a mask: in `color`, or of several classes each in a line of its own."""
-    if not classes:
-        outline(ax, mask, color=color)
-    for k in range(len(classes)):
-        line = _class_line(k)
-        outline(ax, mask == k + 1, color=line["color"], style=line["linestyle"])
+    lines = [_class_line(k) for k in range(len(classes))] or [{"color": color, "linestyle": None}]
+    for k, line in enumerate(lines, 1):
+        outline(ax, mask == k, color=line["color"], style=line["linestyle"])
 
 
 def _class_line(k: int) -> dict[str, str]:

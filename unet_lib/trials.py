@@ -153,8 +153,10 @@ def load(folder: Path, ids: list[str], recipe: dict) -> tuple[np.ndarray, np.nda
     """
     size = recipe["image_size"]
     pictures, masks = batches.open_arrays(folder, ids, image_size=size)
+    if datasets.class_names(datasets.load_manifest(folder)):
+        masks = np.minimum(masks, 1)
     if recipe.get("soft"):
-        full = (mask.astype(np.float32) for _, mask in datasets.read_pairs(folder, ids))
+        full = ((mask > 0).astype(np.float32) for _, mask in datasets.read_pairs(folder, ids))
         masks = np.stack([cv2.resize(mask, (size, size)) for mask in full])  # bilinear
     if recipe.get("mispaired"):
         count = round(recipe["mispaired"] * len(ids))
@@ -185,7 +187,7 @@ def judge(unet: keras.Model, folder: Path, ids: list[str]) -> dict[str, float]:
 
 def _changed(folder: Path, ids: list[str], on_image: Callable, on_mask: Callable) -> Iterator:
     for image, mask in datasets.read_pairs(folder, ids):
-        yield on_image(image), on_mask(mask)
+        yield on_image(image), on_mask(np.minimum(mask, 1))
 
 
 def framed(array: np.ndarray) -> np.ndarray:
@@ -215,7 +217,7 @@ def seen(unet: keras.Model, pictures: np.ndarray, masks: np.ndarray) -> dict[str
 
 
 def judge_run(run: Path, folder: Path, ids: list[str]) -> dict[str, np.ndarray]:
-    """Measure a run's best model as notebook 06 does.
+    """Measure a run's best model as notebook 06 does; several classes are taken together.
 
     Args:
         run: the run's folder.
@@ -226,12 +228,12 @@ def judge_run(run: Path, folder: Path, ids: list[str]) -> dict[str, np.ndarray]:
         dice (N,) in [0, 1] and hd95 (N,), a share of the image's width, at each image's own size;
         ece (1,), the calibration error of all pixels at the model's size.
     """
-    unet = prediction.load(run / "best.keras")
-    pictures, masks = batches.open_arrays(folder, ids, image_size=unet.input_shape[1])
-    said = prediction.predict_squares(unet, pictures)
+    unet = prediction.foreground(prediction.load(run / "best.keras"))
+    pictures, numbers = batches.open_arrays(folder, ids, image_size=unet.input_shape[1])
+    said, masks = prediction.predict_squares(unet, pictures), np.minimum(numbers, 1)
     found = {"dice": [], "hd95": [], "ece": [calibration.reliability(masks, said)["error"]]}
     for image, mask in datasets.read_pairs(folder, ids):
-        guess = prediction.predict(unet, image) >= 0.5
+        mask, guess = np.minimum(mask, 1), prediction.predict(unet, image) >= 0.5
         found["dice"].append(metrics.dice(mask, guess))
         surface = metrics.surface_score(mask, guess, tolerance=0)
         found["hd95"].append(surface["hd95"] / mask.shape[1])
@@ -260,14 +262,16 @@ def train_run(run: Path, folder: Path, settings: dict) -> dict:
     keras.utils.set_random_seed(settings["seed"])
     keras.config.set_dtype_policy(settings["precision"])
     layers = {name: settings[name] for name in experiments.LAYERS}
-    unet = architecture.build_unet(size, **layers)
+    classes = settings.get("classes", [])
+    unet = architecture.build_unet(size, **layers, classes=len(classes) or 1)
     rates = {name: settings[name] for name in ("loss", "learning_rate", "schedule")}
-    experiments.compile_unet(unet, **rates, total_steps=epochs * steps)
+    experiments.compile_unet(unet, **rates, total_steps=epochs * steps, classes=classes)
     unet, done = training.resume(run, unet, epochs=epochs)
-    strength = settings["augmentation_strength"]
+    changed = Augmentation(strength=settings["augmentation_strength"],
+                           flip=settings.get("flip", False), classes=classes)
     stream = batches.training_batches(
         *training_pairs, batch_size=batch_size, epochs=epochs, seed=settings["seed"],
-        first_epoch=done, augment=Augmentation(strength=strength) if settings["augment"] else None,
+        first_epoch=done, augment=changed if settings["augment"] else None,
     )  # fmt: skip
     validation = batches.evaluation_batches(*validation_pairs, batch_size=batch_size)
     with training.one_sentence_if_interrupted(run):
