@@ -153,7 +153,8 @@ def test_what_a_run_asks_of_the_data(tmp_path):
 
     whole = asked(texts={"invert": "auto"})
     usual = {
-        "source": "phantom", "phantoms": 120, "split_seed": 0, "split": "stratified",
+        "source": "phantom", "phantoms": 120, "phantom_masks": "both", "split_seed": 0,
+        "split": "stratified",
         "group_by": "", "intensity": "auto", "empty_masks": "exclude", "follow_links": False,
     }  # fmt: skip
     given = {"dataset": "films", "mask_values": "1,2", "val_fraction": 0.2}
