@@ -32,12 +32,13 @@ def test_data_and_runs_lie_in_the_workspace(tmp_path, monkeypatch):
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
     assert workspace.data_dir("phantom") == tmp_path / "data" / "phantom"
     assert workspace.run_dir("quick") == tmp_path / "runs" / "quick"
+    assert workspace.run_dir("sweep/point") == tmp_path / "runs" / "sweep" / "point"
     assert workspace.shown(workspace.run_dir("quick")) == "runs/quick"
     monkeypatch.delenv("UNET_LOWERED_WORKSPACE")
     assert workspace.workspace() == workspace.PROJECT
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/etc", "a\\b", ".hidden", "a b", None])
+@pytest.mark.parametrize("name", ["", "..", "a/../b", "a/b/c", "a\\b", ".hidden", "a b", None])
 def test_names_that_leave_their_folder_are_refused(name):
     with pytest.raises(ValueError, match="run_name must be one plain folder name"):
         workspace.run_dir(name)

@@ -162,5 +162,9 @@ class Lab:
             ".map(e => e.scrollHeight))")  # fmt: skip
         self.page.set_viewport_size({"width": WIDTH, "height": min(int(tall) + 160, 16_000)})
         self.page.wait_for_timeout(1000)
+        self.page.evaluate(
+            "() => document.querySelectorAll('.jp-WindowedPanel-outer')"
+            ".forEach(e => e.scrollTop = 0)")  # fmt: skip
+        self.page.wait_for_timeout(500)
         self.page.screenshot(path=str(path))
         self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
