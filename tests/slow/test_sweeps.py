@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "series"))
 import toys  # noqa: E402
 
 from unet_lib import workspace  # noqa: E402
-from unet_lib.series import drive, plan  # noqa: E402
+from unet_lib.series import drive  # noqa: E402
 
 pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install '.[batch]'")
 CALL = """import sys; from pathlib import Path; from unet_lib.series import drive
@@ -97,21 +97,6 @@ def test_equal_results_of_different_points_are_told(folder, capsys):
     file = write(folder, "grid: {seed: [0, 1]}")  # the toys know no seed
     assert drive.run(file, cores=2, folder=folder) == 1
     assert "have the same results to the last digit" in capsys.readouterr().err
-
-
-def test_without_snakemake_nothing_begins(folder, monkeypatch):
-    monkeypatch.setattr(drive, "_path", lambda: "/nowhere")
-    with pytest.raises(plan.Refused, match=r"sweeps need Snakemake: pip install '.\[batch\]'"):
-        drive.run(write(folder, "seeds: [0]"), folder=folder)
-    assert not workspace.run_dir("study").exists()
-
-
-def test_threads_are_divided_among_the_points(folder):
-    home = workspace.run_dir("study")
-    for cores, waiting, wanted in ((2, 5, 1), (8, 2, 4), (4, 1, 4), (4, 0, 4)):
-        options = drive._options(home, cores=cores, profile="local", waiting=waiting)
-        assert f"threads={wanted}" in options
-        assert options[options.index("--cores") + 1] == str(cores)
 
 
 def test_the_point_of_a_real_sweep(tmp_path, monkeypatch):

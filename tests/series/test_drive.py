@@ -1,0 +1,67 @@
+"""What a sweep does around Snakemake; tests/slow/test_sweeps.py runs whole ones."""
+
+import pytest
+import toys
+
+from unet_lib import workspace
+from unet_lib.series import drive, plan, points
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    return toys.write(tmp_path, monkeypatch)
+
+
+def write(folder, text):
+    (folder.parent / "study.yaml").write_text(text)
+    return str(folder.parent / "study.yaml")
+
+
+def test_without_snakemake_nothing_begins(folder, monkeypatch):
+    monkeypatch.setattr(drive, "_path", lambda: "/nowhere")
+    with pytest.raises(plan.Refused, match=r"sweeps need Snakemake: pip install '.\[batch\]'"):
+        drive.run(write(folder, "seeds: [0]"), folder=folder)
+    assert not workspace.run_dir("study").exists()
+
+
+def test_threads_are_divided_among_the_points(folder):
+    home = workspace.run_dir("study")
+    for cores, waiting, wanted in ((2, 5, 1), (8, 2, 4), (4, 1, 4), (4, 0, 4)):
+        options = drive._options(home, cores=cores, profile="local", waiting=waiting)
+        assert f"threads={wanted}" in options
+        assert options[options.index("--cores") + 1] == str(cores)
+
+
+def test_a_cluster_gives_each_job_all_the_cores_asked_for(folder):
+    options = drive._options(workspace.run_dir("s"), cores=4, profile="slurm", waiting=9)
+    assert "threads=4" in options and any(o.endswith("profiles/slurm") for o in options)
+
+
+def test_a_preview_says_steps_hours_and_memory_and_writes_nothing(folder, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "defaults", lambda n, real=plan.defaults: {
+        **real(n), **({"epochs": 3, "batch_size": 4} if n.stem == "04_train" else {})})
+    timed = []
+    monkeypatch.setattr(drive, "_probe", lambda kind: timed.append(kind) or (2.0, 800.0))
+    assert drive.preview(write(folder, "grid: {width: [4, 8], seed: [0, 1]}"), folder=folder) == 0
+    assert [kind["width"] for kind in timed] == [4, 8]  # once for each kind of model
+    shown = capsys.readouterr().out
+    steps = 3 * 3  # 9 of 12 phantoms train, by fours
+    assert f" {steps} " in shown and f" {2 * steps} " in shown
+    assert "4 points, 1 data sets; training 0.02 h" in shown and "800 MB" in shown
+    assert not workspace.run_dir("study").exists()
+
+
+def test_the_board_counts_and_speaks_when_something_changed(folder, capsys):
+    home = workspace.run_dir("study")
+    for name in "abc":
+        (home / name).mkdir(parents=True)
+    board = drive._Board(home, list("abc"))
+    board.show()
+    board.show()
+    (home / "a" / points.DONE).touch()
+    (home / "b" / points.BEGUN).touch()
+    (home / "c" / points.FAILED).touch()
+    board.show()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("0 of 3 points done, 0 running, 0 failed")
+    assert "1 of 3 points done, 1 running, 1 failed, about 0 min left" in second
