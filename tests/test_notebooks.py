@@ -22,7 +22,7 @@ import papermill
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from unet_lib import workspace
+from unet_lib import phantom, workspace
 from unet_lib.series import execute, plan
 
 FOLDER = workspace.PROJECT / "notebooks"
@@ -736,6 +736,18 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     assert len(list((run / "predictions").glob("*.png"))) == 2
     manifest = json.loads((tmp_path / "workspace/data/other/manifest.json").read_text())
     assert len(manifest["split"]["validation"]) == 3
+
+
+def test_notebook_01_takes_a_list(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "workspace"))
+    phantom.write_primary_tree(tmp_path / "made", train=4, test=0)
+    lines = [f"{p},{p.parents[1] / 'masks' / p.name}"
+             for p in sorted((tmp_path / "made").glob("train_images/*/images/*.png"))]
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,mask", *lines]))
+    texts = {"source": str(tmp_path / "pairs.csv"), "dataset": "listed", "val_fraction": "0.5"}
+    asked = plan.plan([], texts, run_name="listed", only=["01_restructure_dataset"])
+    assert execute.run_all(asked) == 0
+    assert len(list(workspace.data_dir("listed").glob("train/masks/*.png"))) == 4
 
 
 def test_runner_on_forty_real_pairs(xrays, tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def _add_predict(commands) -> None:
     )
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE_OR_FOLDER",
-        help="PNG, JPEG, TIFF, BMP, WebP or DICOM, by content; a folder with all below it")
+        help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content; a folder with all below")
     add("--out", required=True, metavar="DIR", help="where to write; nothing of yours is changed")
     add("--model", metavar="RUN_OR_FILE",
         help="a .keras file, or a finished run; several, with commas between, are averaged"

@@ -556,3 +556,19 @@ def test_true_masks_that_tell_classes_apart_are_one_for_a_model_of_one(tmp_path,
     named = ("--truth", "true", "--mask-values", "right lung=1, left lung=2")
     _, table, _ = called("in", "--out", "o", *named, capsys=capsys)
     assert table["x.png"]["dice"] == "1.0000" and "dice:right lung" not in table["x.png"]
+
+
+def test_what_another_call_made_is_no_picture(tmp_path, capsys):
+    films(tmp_path / "in", "a.png", "b.png")
+    for out in ("in/first", "in/second"):
+        code, table, _ = called("in", "--out", out, capsys=capsys)
+        assert code == 0 and [name for name, row in table.items() if row["status"] == "ok"] == [
+            "a.png", "b.png"]
+
+
+@pytest.mark.parametrize("out", ["in/a.png", "in/a.png/below"])
+def test_an_out_that_is_a_file_is_refused_in_a_sentence(tmp_path, out, capsys):
+    films(tmp_path / "in", "a.png")
+    assert __main__.main(["predict", "in", "--out", out, "--model", "dark.keras"]) == 2
+    assert "--out must be a folder, new or not, but" in capsys.readouterr().err
+    assert (tmp_path / "in" / "a.png").is_file()

@@ -227,7 +227,7 @@ def test_images_and_masks_find_each_other(layout, tmp_path):
     tree = tree_of(tmp_path, *names)
     assert pairs(tree) == expected
     unused = {"image without mask", "folder ignored"}
-    told = {"folders taken together", "one id in several folders"}
+    told = {"folders taken together", "one id in several folders", "masks of one lung alone"}
     assert noted(tree).keys() <= unused | told
 
 
@@ -314,6 +314,13 @@ def test_folders_that_are_taken_together_are_named(tmp_path):
     assert noted(tree) == {
         "folders taken together": ["A (2 images with masks)", "B (1 images with masks)"]
     }
+
+
+def test_a_set_of_one_lung_alone_is_told(tmp_path):
+    tree = tree_of(tmp_path, "images/a.png", "masks/left/a.png", "images/b.png",
+                   "masks/left/b.png")
+    assert sorted(tree.masks) == ["a", "b"]
+    assert noted(tree) == {"masks of one lung alone": ["masks/left/a.png", "masks/left/b.png"]}
 
 
 def test_only_one_lungs_mask(tmp_path):

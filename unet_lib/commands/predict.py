@@ -39,6 +39,7 @@ def run(
     """
     try:
         intensity.parse(options.intensity)
+        _check_out(out)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
         earlier, together = table.read(out), _load(model, options)
         truths = _find_truths(found, true_masks, mask_values, together)
@@ -95,11 +96,19 @@ def _find_truths(
     return truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
 
 
+def _check_out(out: Path) -> None:
+    """Raise ValueError if `out` cannot become a folder because a file stands in its way."""
+    for place in (out, *out.parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(f"--out must be a folder, new or not, but {os.fspath(place)!r} is a"
+                             " file; name another")
+
+
 def _is_output(path: Path, out: Path) -> bool:
-    """Tell whether a file is one that an earlier call wrote into `out`."""
-    if not path.resolve().is_relative_to(out.resolve()):
-        return False
-    return path.name in (table.TABLE, table.ABOUT) or outputs.read_record(path) is not None
+    """Tell whether a file is one that an earlier call wrote, into `out` or elsewhere."""
+    if path.name in (table.TABLE, table.ABOUT) and path.resolve().is_relative_to(out.resolve()):
+        return True
+    return path.is_file() and outputs.read_record(path) is not None  # a pipe would wait
 
 
 def _tidy(out: Path) -> None:

@@ -98,6 +98,8 @@ def no_tree(source: Path, files: list[File], *, linked: bool, troubles: Iterable
         return refusal(source, told, "\n".join([*advice, *lines[:3]]))
     if images:
         told += f": of {len(images)} pictures neither folders nor names tell which are masks"
+        advice.append("If there are masks among them, call their folder `masks` and that of the"
+                      " images `images`, or write a list.")
         advice.append(PREDICT.replace("IMAGES", f'"{workspace.shown(source)}"'))
     return refusal(source, told, "\n".join(advice))
 

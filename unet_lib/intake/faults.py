@@ -11,6 +11,7 @@ class Fault(NamedTuple):
 
 
 _LOOK = "look at these files"
+_STORED = Fault("stored as 0 and 255, or as numbers of classes", "none is needed")
 
 FAULTS: dict[str, Fault] = {
     # what costs pairs
@@ -38,6 +39,8 @@ FAULTS: dict[str, Fault] = {
     "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
     "DICOM may be a negative": Fault(
         "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
+    "masks of one lung alone": Fault(
+        "taken as they are", "add the masks of the other lung, if it is to be found as well"),
     "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),
     "near copies that share a prefix": Fault(
         "kept", "films of one patient? group_by: '^(.+)[_-]' keeps them on one side"),
@@ -77,10 +80,10 @@ FAULTS: dict[str, Fault] = {
     "colour image": Fault("reduced to luminance", "none is needed"),
     "16-bit image": Fault("scaled to 8 bits, see depth", "none is needed"),
     "mask with a soft border": Fault("cut in its middle", "none is needed"),
-    "mask of other values": Fault("stored as 0 and 255", "none is needed"),
-    "mask of 0 and 1": Fault("stored as 0 and 255", "none is needed"),
-    "coloured mask": Fault("stored as 0 and 255", "none is needed"),
-    "mask in the alpha channel": Fault("stored as 0 and 255", "none is needed"),
-    "mask drawn from an annotation": Fault("stored as 0 and 255", "none is needed"),
+    "mask of other values": _STORED,
+    "mask of 0 and 1": _STORED,
+    "coloured mask": _STORED,
+    "mask in the alpha channel": _STORED,
+    "mask drawn from an annotation": _STORED,
 }
 """By name, from worst to least."""

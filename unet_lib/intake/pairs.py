@@ -183,10 +183,15 @@ def lonely(pairing: Pairing) -> list[tuple[str, File]]:
     return [(fault, file) for fault, file in found if not file.entry.refused]
 
 
+def sides(masks: Mapping[File, Mapping[str, File]]) -> set[str]:
+    """Return which sides the masks of a set show: "left", "right", "" for the whole."""
+    return {side for held in masks.values() for side in held}
+
+
 def halves(masks: Mapping[File, Mapping[str, File]]) -> list[tuple[File, File, str]]:
     """Return images with the mask of one lung where the set has both: image, mask, what lacks."""
     other = {"left": "right", "right": "left"}
-    if not other.keys() <= {side for held in masks.values() for side in held}:
+    if not other.keys() <= sides(masks):
         return []
     single = [(f, *next(iter(held.items()))) for f, held in masks.items() if len(held) == 1]
     return [(f, mask, other[side]) for f, side, mask in single if side in other]

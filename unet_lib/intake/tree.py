@@ -147,6 +147,9 @@ def _fill(tree: Tree, pairings: list[Pairing]) -> None:
     for image, held in masks.items():
         if _refused(image, *held.values()):
             tree.noted |= {image.path, *_paths(held.values())}
+    if pairs.sides(masks) in ({"left"}, {"right"}):
+        for path in (path for held in masks.values() for path in _paths(held.values())):
+            tree.note("masks of one lung alone", tree.name(path))
     for image, mask, missing in pairs.halves(masks):
         del masks[image]
         tree.noted.add(image.path)

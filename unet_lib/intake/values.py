@@ -180,7 +180,7 @@ def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool]:
 def count(values: Values) -> Counts:
     """Count a mask's labels; see `Counts`."""
     places, labels, own = values.labels
-    codes = _within_frame(values)
+    codes = _within_frame(values, places, labels)
     edge = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])[None]
     numbers, borders = (
         np.bincount(places, weights=found, minlength=len(labels)).astype(int).tolist()
@@ -199,12 +199,15 @@ def count(values: Values) -> Counts:
     )
 
 
-def _within_frame(values: Values) -> np.ndarray:
-    """Return the codes without the lines at each edge that hold 0 alone, if these are few."""
+def _within_frame(values: Values, places: np.ndarray, labels: list) -> np.ndarray:
+    """Return the codes without the lines at each edge that hold 0 alone, if these are few.
+
+    What a soft border or JPEG makes of a 0 counts as one: `places` gives the label of each code.
+    """
     codes = values.codes
-    if 0 not in values.keys:
+    if 0 not in labels:
         return codes
-    drawn = codes != values.keys.index(0)
+    drawn = (np.asarray(places) != labels.index(0))[codes]
     for _ in range(4):  # a quarter turn each time, until all sides were at the top
         few = drawn.any(1)[: len(drawn) // _FRAME]
         first = few.argmax() if few.size else 0  # 0 as well where none of them is drawn in
