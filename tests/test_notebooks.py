@@ -660,7 +660,7 @@ OTHER = {  # for every parameter a value that is not the default
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
     "suspects": "dropout", "widths": "4,2", "situations": "original, few+",
     "experiment_size": 48, "experiment_epochs": 1,
-    "experiment_seeds": 2, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
+    "experiment_seeds": 1, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
     "retrain": False,
     "labelled_pairs": 4, "tuning_updates": 3,
 }
