@@ -196,6 +196,29 @@ def test_inverted_masks_in_a_frame_that_is_not_exactly_black(ends):
     assert "in 2 of 2 files" in refused(odd, odd)
 
 
+@pytest.mark.parametrize("field", ["broad", "round"])
+def test_inverted_masks_in_a_broad_or_round_field(field):
+    inverted = 255 - WHITE
+    if field == "broad":
+        odd = np.pad(inverted, 20)
+        plain = np.pad(WHITE, 20)
+    else:
+        disc = cv2.circle(np.zeros_like(WHITE), (48, 48), 47, 1, -1)
+        odd, plain = inverted * disc, WHITE
+        assert (WHITE * (1 - disc)).sum() == 0  # the lungs lie within the field
+    assert "a frame of 0 lies around them" in refused(odd, plain, odd)
+    assert "in 2 of 2 files" in refused(odd, odd)
+    assert judge(plain, plain)[0].foreground == {255}
+
+
+def test_small_holes_in_lungs_are_no_field():
+    holed = WHITE.copy()
+    rows, columns = np.nonzero(WHITE)
+    holed[rows[len(rows) // 2] - 2 : rows[len(rows) // 2] + 2,
+          columns[len(rows) // 2] - 2 : columns[len(rows) // 2] + 2] = 0
+    assert judge(holed)[0].foreground == {255}
+
+
 def test_lungs_near_the_border_are_no_frame():
     for gap in (1, 4, 9):
         blank = np.zeros((96, 96), np.uint8)

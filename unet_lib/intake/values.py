@@ -23,6 +23,7 @@ _WIDE = 128  # levels between two labels, at least, between which a border can b
 _NEAR = 16  # levels by which JPEG changes a label
 _MANY = 8  # values without a solid area, at least, that tell of JPEG or resizing
 _FAINT = 15
+_HOLES = 0.15  # of its area may be enclosed by a mask that is no inverted one
 _FRAME = 8  # a frame takes less than this part of a side, at each edge
 _COLOURS = 64  # distinct colours above which JPEG or resizing made some: taken in steps of 64
 _STEP = 64
@@ -180,8 +181,7 @@ def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool]:
 def count(values: Values) -> Counts:
     """Count a mask's labels; see `Counts`."""
     places, labels, own = values.labels
-    codes = _within_frame(values, places, labels)
-    edge = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])[None]
+    edge, framed = _edge(values, places, labels)
     numbers, borders = (
         np.bincount(places, weights=found, minlength=len(labels)).astype(int).tolist()
         for found in (values.pixels, tally(edge, len(values.keys)))
@@ -195,24 +195,40 @@ def count(values: Values) -> Counts:
         broad=bool(soft) and _is_broad(values, places, own),
         faint=_is_faint(values),
         form=values.form,
-        framed=codes.size < values.codes.size,
+        framed=framed,
     )
 
 
-def _within_frame(values: Values, places: np.ndarray, labels: list) -> np.ndarray:
-    """Return the codes without the lines at each edge that hold 0 alone, if these are few.
+def _edge(values: Values, places: np.ndarray, labels: list) -> tuple[np.ndarray, bool]:
+    """Return the codes (1, N) along the edge of the picture, and whether a frame was left out.
 
-    What a soft border or JPEG makes of a 0 counts as one: `places` gives the label of each code.
+    A frame is what holds 0 alone: a few lines at each edge, or whatever lies around a shape with
+    large holes, as an inverted mask is in a round or broad field. What a soft border or JPEG makes
+    of a 0 counts as one: `places` gives the label of each code.
     """
     codes = values.codes
-    if 0 not in labels:
-        return codes
-    drawn = (np.asarray(places) != labels.index(0))[codes]
-    for _ in range(4):  # a quarter turn each time, until all sides were at the top
-        few = drawn.any(1)[: len(drawn) // _FRAME]
-        first = few.argmax() if few.size else 0  # 0 as well where none of them is drawn in
-        codes, drawn = np.rot90(codes[first:]), np.rot90(drawn[first:])
-    return codes
+    if 0 in labels:
+        drawn = (np.asarray(places) != labels.index(0))[codes]
+        for _ in range(4):  # a quarter turn each time, until all sides were at the top
+            few = drawn.any(1)[: len(drawn) // _FRAME]
+            first = few.argmax() if few.size else 0  # 0 as well where none of them is drawn in
+            codes, drawn = np.rot90(codes[first:]), np.rot90(drawn[first:])
+        step = max(1, min(drawn.shape) // 128)
+        rim = _rim(np.ascontiguousarray(drawn[::step, ::step]))
+        if rim.any():
+            return codes[::step, ::step][rim][None], True
+    edge = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])[None]
+    return edge, codes.size < values.codes.size
+
+
+def _rim(drawn: np.ndarray) -> np.ndarray:
+    """Return the pixels of a shape next to what lies around it, if it encloses large holes."""
+    _, parts = cv2.connectedComponents((~drawn).astype(np.uint8), connectivity=4)
+    outside = np.isin(parts, np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    outside &= ~drawn
+    if (~drawn & ~outside).sum() <= _HOLES * drawn.sum():
+        return np.zeros_like(drawn)
+    return drawn & (cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
 
 
 def _index(pixels: np.ndarray) -> Values:
