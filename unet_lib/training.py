@@ -237,7 +237,7 @@ class Progress(keras.callbacks.Callback):
         idle = not self.live or done >= total
         self.bar = tqdm(
             total=total, initial=done, unit="step", file=sys.stdout, disable=idle,
-            position=0, desc="compiling the first step",
+            position=0, desc="compiling the first step", ncols=96,
         )  # fmt: skip
         self.shown = {}
 
