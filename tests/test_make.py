@@ -138,7 +138,8 @@ def stamp(copy, *, python=False, set="tested"):
             os.utime(copy / name, (1, 1))
     (copy / ".venv" / ".ready").write_text(f"{set} {copy.resolve()}\n")
     (copy / ".venv" / ".ready-dev").touch()
-    (copy / ".venv" / ".ready-browser").touch()
+    for group in ("browser", "batch"):
+        (copy / ".venv" / f".ready-{group}").touch()
     if python:
         launch = copy / ".venv" / "bin" / "python"
         launch.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
