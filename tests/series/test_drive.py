@@ -4,7 +4,7 @@ import pytest
 import toys
 
 from unet_lib import workspace
-from unet_lib.series import drive, plan, points
+from unet_lib.series import drive, plan, points, sweep
 
 
 @pytest.fixture
@@ -12,15 +12,10 @@ def folder(tmp_path, monkeypatch):
     return toys.write(tmp_path, monkeypatch)
 
 
-def write(folder, text):
-    (folder.parent / "study.yaml").write_text(text)
-    return str(folder.parent / "study.yaml")
-
-
 def test_without_snakemake_nothing_begins(folder, monkeypatch):
     monkeypatch.setattr(drive, "_path", lambda: "/nowhere")
     with pytest.raises(plan.Refused, match=r"sweeps need Snakemake: pip install '.\[batch\]'"):
-        drive.run(write(folder, "seeds: [0]"), folder=folder)
+        drive.run(toys.study(folder, "seeds: [0]"), folder=folder)
     assert not workspace.run_dir("study").exists()
 
 
@@ -42,13 +37,19 @@ def test_a_preview_says_steps_hours_and_memory_and_writes_nothing(folder, capsys
         **real(n), **({"epochs": 3, "batch_size": 4} if n.stem == "04_train" else {})})
     timed = []
     monkeypatch.setattr(drive, "_probe", lambda kind: timed.append(kind) or (2.0, 800.0))
-    assert drive.preview(write(folder, "grid: {width: [4, 8], seed: [0, 1]}"), folder=folder) == 0
+    file = toys.study(folder, "grid: {width: [4, 8], seed: [0, 1]}")
+    assert drive.preview(file, folder=folder) == 0
     assert [kind["width"] for kind in timed] == [4, 8]  # once for each kind of model
     shown = capsys.readouterr().out
     steps = 3 * 3  # 9 of 12 phantoms train, by fours
     assert f" {steps} " in shown and f" {2 * steps} " in shown
     assert "4 points, 1 data sets; training 0.02 h" in shown and "800 MB" in shown
     assert not workspace.run_dir("study").exists()
+
+
+def test_a_fold_trains_on_what_it_does_not_hold(folder):
+    asked = sweep.read(toys.study(folder, "folds: 3"), folder=folder)
+    assert [drive._pairs(maker, name) for name, maker in asked.makers.items()] == [8, 8, 8]  # of 12
 
 
 def test_the_board_counts_and_speaks_when_something_changed(folder, capsys):

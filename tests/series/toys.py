@@ -28,6 +28,13 @@ width = runs.read_record(folder)["parameters"]["width"]
 workspace.write_json(folder / "metrics.json", {"validation": {"dice": {"mean": width / 100}}})"""
 
 
+def study(folder, text):
+    """Write the sweep file study.yaml beside the notebooks; return its path."""
+    path = folder.parent / "study.yaml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
 def write(tmp_path, monkeypatch):
     """Write notebooks 01, 04 and 05: data from a text file, a run that is its width."""
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "workspace"))

@@ -28,11 +28,6 @@ def folder(tmp_path, monkeypatch):
     return toys.write(tmp_path, monkeypatch)
 
 
-def write(folder, text):
-    (folder.parent / "study.yaml").write_text(text)
-    return str(folder.parent / "study.yaml")
-
-
 def results():
     with (workspace.run_dir("study") / "results.csv").open() as file:
         return list(csv.DictReader(file))
@@ -45,14 +40,14 @@ def trained():
 
 
 def test_a_sweep_does_what_is_missing_and_no_more(folder, capfd):
-    file = write(folder, "grid: {width: [4, 13, 8]}")
+    file = toys.study(folder, "grid: {width: [4, 13, 8]}")
     assert drive.run(file, cores=2, folder=folder) == 1  # one fails, and stops no other
     assert [(row["width"], row["status"], row["dice"]) for row in results()] == [
         ("4", "done", "0.04"), ("13", "failed", ""), ("8", "done", "0.08")]
     assert "13 is unlucky" in results()[1]["reason"]
     shown, told = capfd.readouterr()
     assert "2 of 3 points done" in shown and "04_train" in told
-    file = write(folder, "grid: {width: [4, 12, 8]}")  # the same points but for one
+    file = toys.study(folder, "grid: {width: [4, 12, 8]}")  # the same points but for one
     assert drive.run(file, cores=2, folder=folder) == 0
     assert trained() == {"width-4": "x", "width-12": "x", "width-8": "x"}
     assert [row["dice"] for row in results()] == ["0.04", "0.12", "0.08"]
@@ -63,7 +58,7 @@ def test_a_sweep_does_what_is_missing_and_no_more(folder, capfd):
 
 
 def test_a_killed_sweep_goes_on(folder):
-    file = write(folder, "grid: {width: [1, 2, 3, 1000, 1001]}")
+    file = toys.study(folder, "grid: {width: [1, 2, 3, 1000, 1001]}")
     command = [sys.executable, "-c", CALL, file, str(folder)]
     started = subprocess.Popen(command, start_new_session=True)
     home, deadline = workspace.run_dir("study"), time.monotonic() + 200
@@ -94,7 +89,7 @@ def kill_all(pid: int) -> None:
 
 
 def test_equal_results_of_different_points_are_told(folder, capsys):
-    file = write(folder, "grid: {seed: [0, 1]}")  # the toys know no seed
+    file = toys.study(folder, "grid: {seed: [0, 1]}")  # the toys know no seed
     assert drive.run(file, cores=2, folder=folder) == 1
     assert "have the same results to the last digit" in capsys.readouterr().err
 

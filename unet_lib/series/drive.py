@@ -12,7 +12,6 @@ from unet_lib import bootstrap, datasets, workspace
 from unet_lib.series import collect, plan, points, report, sweep
 
 _WORKFLOW = workspace.PROJECT / "workflow"
-PROFILES = ("local", "slurm")
 _KIND = ("image_size", "batch_size", "loss", "width", "head", "normalization", "standardize",
          "dropout")  # fmt: skip
 _MEMORY, _MINUTES = 3000, 24 * 60  # of a job, for a scheduler: MB, and when to give it up
@@ -27,7 +26,7 @@ def run(
     Args:
         file: the sweep file.
         cores: of this machine to use, all if not given; on a cluster, of each job.
-        profile: where jobs run, one of PROFILES.
+        profile: where jobs run, a folder of workflow/profiles.
         retries: how often a point that failed is tried again at once.
         folder: the folder that holds the notebooks.
 
@@ -107,8 +106,11 @@ def _pairs(maker: plan.Run, dataset: str) -> int | None:
     try:
         return len(datasets.load_manifest(workspace.data_dir(dataset))["split"]["train"])
     except FileNotFoundError:
-        drawn = maker.data.get("source") == "phantom"
-        return round(maker.data["phantoms"] * (1 - maker.data["val_fraction"])) if drawn else None
+        asked = maker.data
+        _, _, folds = str(asked.get("split", "")).partition("/")
+        left_out = 1 / int(folds) if folds else asked["val_fraction"]
+        drawn = asked.get("source") == "phantom"
+        return round(asked["phantoms"] * (1 - left_out)) if drawn else None
 
 
 def _path() -> str:

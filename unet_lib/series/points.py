@@ -47,7 +47,6 @@ def make_data(home: Path, name: str, job: dict) -> int:
     """
     run = _as_run(job)
     with _told(home / "data" / f"{name}.{FAILED}"), workspace.alone(home / "data"):
-        run = plan.Run(f"{run.name}/data", run.parameters, run.data)
         execute.execute_all(run.parameters, home / "data" / "notebooks")
         found = {"data_sha256": datasets.load_manifest(workspace.data_dir(name))["data_sha256"]}
         mark = home / "data" / f"{name}.json"
@@ -67,8 +66,7 @@ def make_point(home: Path, name: str, job: dict) -> int:
             return 0
         _set_aside(folder, data)
         (folder / BEGUN).touch()
-        with contextlib.suppress(FileNotFoundError):
-            (folder / DONE).unlink()
+        (folder / DONE).unlink(missing_ok=True)
         execute.run_one(run)
         record = runs.read_record(folder)
         _check_used(record["parameters"], job)
