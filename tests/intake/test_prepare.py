@@ -282,7 +282,7 @@ def test_a_place_that_cannot_be_written_is_told(source, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path, target):
-    for number in range(24):
+    for number in range(60):
         image = np.full((500, 500), number, np.uint8)
         save(tmp_path / f"s/images/{number}.png", image)
         image[100:200] = 255
@@ -291,7 +291,8 @@ def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path, target):
     prepare.restructure(tmp_path / "s", target)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10 * 500 * 500  # 24 pairs hold 48 times 500 x 500 bytes
+    # 60 pairs hold 120 times 500 x 500 bytes. How many are under work at once is the machine's affair.
+    assert peak < 30 * 500 * 500
 
 
 # ------------------------------------------------------------------------- what becomes of masks
