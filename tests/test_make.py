@@ -138,7 +138,7 @@ def stamp(copy, *, python=False, set="tested"):
             os.utime(copy / name, (1, 1))
     (copy / ".venv" / ".ready").write_text(f"{set} {copy.resolve()}\n")
     (copy / ".venv" / ".ready-dev").touch()
-    for group in ("browser", "batch"):
+    for group in ("browser", "batch", "ship"):
         (copy / ".venv" / f".ready-{group}").touch()
     if python:
         launch = copy / ".venv" / "bin" / "python"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import bootstrap, runs, workspace
-from unet_lib.commands import usual
+from unet_lib.commands import runtimes, usual
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
 """The model that predicts where no other is named."""
@@ -21,13 +21,15 @@ class Together:
     """One model or several, of which the mean counts.
 
     Attributes:
-        models: keras.Model each.
+        paths: their files.
+        models: keras.Model or runtimes.Exported each.
         looks: the models for each size at which they look at a picture.
         digest: names their contents and how they are used.
         limits: what is usual for them.
         classes: names of the classes that they tell apart; none where there is foreground alone.
     """
 
+    paths: list[Path]
     models: list
     looks: list
     digest: str
@@ -44,8 +46,8 @@ def load(asked: str | None) -> Together:
     """Load what `--model` names.
 
     Args:
-        asked: a .keras file, a run's folder or name; several with commas between; None for the
-            model that the project ships.
+        asked: a .keras file, one that `export` wrote (.onnx, .xml, .tflite), a run's folder or
+            name; several with commas between; None for the model that the project ships.
 
     Raises:
         FileNotFoundError: there is no such file or finished run.
@@ -53,26 +55,33 @@ def load(asked: str | None) -> Together:
     """
     paths = list(_paths(asked)) if asked else [SHIPPED]
     prediction = _room()
-    models = [prediction.load(path) for path in paths]
+    models = [(runtimes if runtimes.knows(path) else prediction).load(path) for path in paths]
     if len(found := {model.output_shape[-1] for model in models}) > 1:
         raise ValueError(
             f"--model {asked} names models of {sorted(found)} channels; a mean needs models of one"
             " task: name them in calls of their own"
         )
-    limits = [usual.limits_for(path) for path in paths]
+    limits = [_limits(path, model) for path, model in zip(paths, models, strict=True)]
     looks = [
         prediction.resized(model, size) if size else model
         for model, limit in zip(models, limits, strict=True)
         for size in limit.sizes or [None]
     ]
     used = [
-        (hashlib.sha256(path.read_bytes()).hexdigest(), limit.sizes, limit.keep)
+        (runtimes.digest(path), limit.sizes, limit.keep)
         for path, limit in zip(paths, limits, strict=True)
     ]
     classes = _names(paths, models)
     used += [classes] if classes else []
     digest = hashlib.sha256(json.dumps(used).encode()).hexdigest()
-    return Together(models, looks, digest, limits[0], classes)
+    return Together(paths, models, looks, digest, limits[0], classes)
+
+
+def _limits(path: Path, model) -> usual.Limits:
+    """Return what is usual for a model; of an exported one it stands in the file beside it."""
+    if isinstance(model, runtimes.Exported):
+        return usual.from_record(model.about["usual"])
+    return usual.limits_for(path)
 
 
 def _names(paths: list[Path], models: list) -> tuple[str, ...]:
@@ -84,11 +93,11 @@ def _names(paths: list[Path], models: list) -> tuple[str, ...]:
     if not count:
         return ()
     known = set()
-    for path in paths:
-        record = None
-        with contextlib.suppress(ValueError):  # no run's folder
-            record = runs.read_record(path.parent)
-        names = record["parameters"].get("classes", ()) if record else ()
+    for path, model in zip(paths, models, strict=True):
+        if isinstance(model, runtimes.Exported):
+            names = model.about["output"]["classes"]
+        else:
+            names = _names_of_run(path.parent)
         known.add(tuple(names) if len(names) == count else None)
     named = known - {None} or {tuple(f"class {n}" for n in range(1, count + 1))}
     if len(named) > 1:
@@ -99,11 +108,19 @@ def _names(paths: list[Path], models: list) -> tuple[str, ...]:
     return named.pop()
 
 
+def _names_of_run(folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes that a run was trained on; () where there is no run."""
+    record = None
+    with contextlib.suppress(ValueError):  # no run's folder
+        record = runs.read_record(folder)
+    return record["parameters"].get("classes", ()) if record else ()
+
+
 def _room():
-    """Import the room that predicts, and TensorFlow with it; what is refused before is quick."""
+    """Import the room that predicts; TensorFlow comes with the first model that needs it."""
     bootstrap.quieten()
-    with bootstrap.stderr_aside():  # that there is no GPU is no news here
-        from unet_lib import prediction
+    from unet_lib import prediction
+
     return prediction
 
 
