@@ -143,7 +143,6 @@ def stub(without, tmp_path, monkeypatch):
     without()
     save(tmp_path / "a.keras")
     monkeypatch.setattr(parity, "PICTURES", 3)
-    monkeypatch.setattr(parity.Reference.__init__, "__kwdefaults__", {"pictures": 3})
     return Stub(monkeypatch)
 
 
@@ -231,7 +230,8 @@ def exported(folder, *, about=None):
     path = folder / "x.onnx"
     path.write_bytes(b"graph")
     end = {"shape": [None, SIDE, SIDE, 1], "classes": []}
-    told = {"sha256": runtimes.digest(path), "input": end, "output": end, "usual": {}}
+    told = {"sha256": runtimes.digest(path), "input": end, "output": end,
+            "usual": usual.to_record(usual.Limits())}
     runtimes.beside(path).write_text(json.dumps(told | (about or {})))
     return path
 
@@ -241,6 +241,8 @@ def test_files_are_refused_that_do_not_belong_together(without, tmp_path):
     path = exported(tmp_path, about={"sha256": "0"})
     with pytest.raises(ValueError, match=r"x.onnx.json does not fit x.onnx \(it tells of another"):
         runtimes.load(path)
+    with pytest.raises(ValueError, match=r"cannot be read as what is usual for x.onnx \(KeyError"):
+        models.load(str(exported(tmp_path, about={"usual": {}})))
     runtimes.beside(path).unlink()
     with pytest.raises(FileNotFoundError, match=r"x.onnx.json is not there.*copy both files"):
         runtimes.load(path)
@@ -249,9 +251,7 @@ def test_files_are_refused_that_do_not_belong_together(without, tmp_path):
 def test_a_missing_runtime_is_named(without, tmp_path, capsys):
     without("onnxruntime")
     path = exported(tmp_path)
-    assert __main__.main(["predict", "x.png", "--out", "o", "--model", str(path)]) == 2
     (tmp_path / "x.png").touch()
-    capsys.readouterr()
     assert __main__.main(["predict", "x.png", "--out", "o", "--model", str(path)]) == 2
     assert "x.onnx needs the package onnxruntime, which is not installed; pip" in (
         capsys.readouterr().err)

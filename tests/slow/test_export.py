@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from unet_lib import __main__, architecture, phantom, pixels, prediction, workspace
-from unet_lib.commands import models, parity, runtimes
+from unet_lib.commands import convert, models, parity, runtimes
 
 gone = runtimes.missing(tuple(runtimes.FORMATS))
 pytestmark = pytest.mark.skipif(bool(gone), reason=f"not installed: {', '.join(gone)}; pip install"
@@ -118,8 +118,10 @@ def test_two_threads_get_what_one_gets(out, name):
 
 
 @pytest.mark.parametrize("kind", runtimes.FORMATS)
-def test_other_models(tmp_path, kind):
+def test_other_models(tmp_path, monkeypatch, kind):
     """Two classes, batch normalization, no standardization; 512 px, where sums are long."""
+    monkeypatch.setattr(parity, "PICTURES", 6)
+    monkeypatch.setattr(convert, "CALIBRATION", 8)
     keras.utils.set_random_seed(0)
     architecture.build_unet(64, width=4, classes=2, normalization="batch").save(
         tmp_path / "two.keras")
@@ -133,3 +135,21 @@ def test_other_models(tmp_path, kind):
         image = phantom.draw(1, size=(700, 600))[0]
         said = [prediction.predict(each, image) for each in (unet, other)]
         assert said[1] == pytest.approx(said[0], abs=1e-4)
+
+
+def test_a_second_call_starts_no_tensorflow_and_makes_the_same_masks(tmp_path, monkeypatch):
+    """The model that looks at two sizes, as `predict` keeps it after a call of many pictures."""
+    from unet_lib.commands import kept
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(kept, "MANY", 4)
+    (tmp_path / "in").mkdir()
+    for seed in range(4):
+        cv2.imwrite(str(tmp_path / f"in/{seed}.png"), phantom.draw(seed, size=(150, 220))[0])
+    assert __main__.main(["predict", str(tmp_path / "in"), "--out", str(tmp_path / "keras")]) == 0
+    done = asked(tmp_path, "predict", "in", "--out", "litert")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    for seed in range(4):
+        masks = [cv2.imread(str(tmp_path / f"{out}/masks/{seed}.png"), cv2.IMREAD_UNCHANGED)
+                 for out in ("keras", "litert")]
+        assert masks[0].any() and np.count_nonzero(masks[0] != masks[1]) <= 3

@@ -7,16 +7,30 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from unet_lib import bootstrap
-from unet_lib.commands import parity, runtimes
+from unet_lib import bootstrap, workspace
+from unet_lib.commands import parity, runtimes, usual
 
 KERAS = (3, 15)
 """The first Keras whose `export` knows all formats and that was tried."""
 
 CALIBRATION = 128
 """Phantoms from which NNCF learns the range of each layer's numbers."""
+
+
+_INPUT = {
+    "layout": "NHWC", "dtype": "float32", "range": [0, 1],
+    "meaning": "grey; 0 is black, 1 white: 8-bit values divided by 255; nothing else is to be done"
+               " to them, standardization is inside the model",
+}
+_RESIZE = {
+    "sides": "each scaled by itself to the model's size, nothing cut off, nothing padded",
+    "shrinking": "area average, cv2.INTER_AREA, on 8-bit values",
+    "enlarging": "bilinear, cv2.INTER_LINEAR, on 8-bit values; also where one side alone grows",
+    "back": "probabilities, bilinear, cv2.INTER_LINEAR; then the threshold",
+}
 
 
 def check_keras() -> None:
@@ -126,7 +140,40 @@ def quantize(path: Path, target: Path, *, size: int) -> None:
         openvino.save_model(graph, target, compress_to_fp16=False)
 
 
-def versions(kind: str) -> dict[str, str]:
+def describe(
+    path: Path, unet, source: Path, *, limits: usual.Limits, classes: tuple[str, ...] = (),
+    precision: str = "float32", **known: dict,
+) -> None:
+    """Write beside a model what it takes and gives, and what is usual for it.
+
+    Args:
+        path: its file.
+        unet: the Keras model that it comes from.
+        source: the file of that.
+        limits: what is usual for it.
+        classes: names of the classes that it tells apart.
+        precision: of its numbers.
+        **known: what else is to stand there.
+    """
+    kind = runtimes.kind_of(path)
+    workspace.write_json(runtimes.beside(path), {
+        "format": kind, "precision": precision,
+        "input": {"shape": unet.input_shape, **_INPUT},
+        "resize": _RESIZE,
+        "output": {"shape": unet.output_shape, "layout": "NHWC", "dtype": "float32",
+                   "range": [0, 1], "classes": list(classes),
+                   "meaning": "probability of background and of each class" if classes
+                   else "probability of the foreground"},
+        "threshold": None if classes else 0.5,
+        "mask": "the most probable class" if classes else "the probability reaches the threshold",
+        "keep": limits.keep, "usual": usual.to_record(replace(limits, sizes=None)),
+        "sha256": runtimes.digest(path),
+        "source": {"file": source.name, "sha256": runtimes.digest(source)},
+        "versions": _versions(kind), **known,
+    })
+
+
+def _versions(kind: str) -> dict[str, str]:
     """Return the versions of what writes a format."""
     names = ["keras", "tensorflow", *runtimes.PACKAGES[kind]]
     found = {name: bootstrap.installed_version(name.replace("_", "-")) for name in names}

@@ -4,23 +4,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from unet_lib import workspace
-from unet_lib.commands import models, runtimes, usual
-
-_INPUT = {
-    "layout": "NHWC", "dtype": "float32", "range": [0, 1],
-    "meaning": "grey; 0 is black, 1 white: 8-bit values divided by 255; nothing else is to be done"
-               " to them, standardization is inside the model",
-}
-_RESIZE = {
-    "sides": "each scaled by itself to the model's size, nothing cut off, nothing padded",
-    "shrinking": "area average, cv2.INTER_AREA, on 8-bit values",
-    "enlarging": "bilinear, cv2.INTER_LINEAR, on 8-bit values; also where one side alone grows",
-    "back": "probabilities, bilinear, cv2.INTER_LINEAR; then the threshold",
-}
+from unet_lib.commands import models, runtimes
 
 
 def run(
@@ -46,7 +34,7 @@ def run(
         return 2
     from unet_lib.commands import parity
 
-    reference, failed = parity.Reference(together.models[0]), []
+    reference, failed = parity.Reference(together.models[0], pictures=parity.PICTURES), []
     print(f"compared with Keras on {len(reference.images)} phantoms, at their own size")
     for kind in formats:
         with tempfile.TemporaryDirectory() as folder:
@@ -102,15 +90,16 @@ def _export(
         size = unet.input_shape[1]
         steps += [(small, "int8", parity.INT8, lambda: convert.quantize(whole, small, size=size))]
     for path, precision, limits, make in steps:
+        told = {"precision": precision, "limits": together.limits, "classes": together.classes}
         try:
             make()
-            _describe(path, kind, precision, together)
+            convert.describe(path, unet, together.paths[0], **told)
             found = reference.compare(runtimes.load(path))
             _tell(path.name, found)
             found.require(limits)
         except Exception as error:  # converters raise what they like
             return [f"{path.name}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}"]
-        _describe(path, kind, precision, together, parity=asdict(found))
+        convert.describe(path, unet, together.paths[0], **told, parity=asdict(found))
         _keep(path, out)
     return []
 
@@ -120,31 +109,6 @@ def _tell(name: str, found) -> None:
     print(f"{name:<20} largest difference of a probability {found.difference:.1e}, Dice"
           f" {found.dice:.4f} (Keras {found.keras:.4f}), of one picture at most {found.worst:.4f}"
           " apart", flush=True)
-
-
-def _describe(
-    path: Path, kind: str, precision: str, together: models.Together, **known: dict
-) -> None:
-    """Write beside a model what it takes and gives, and what is usual for it."""
-    from unet_lib.commands import convert
-
-    unet, limits = together.models[0], replace(together.limits, sizes=None)
-    classes = list(together.classes)
-    workspace.write_json(runtimes.beside(path), {
-        "format": kind, "precision": precision,
-        "input": {"shape": unet.input_shape, **_INPUT},
-        "resize": _RESIZE,
-        "output": {"shape": unet.output_shape, "layout": "NHWC", "dtype": "float32",
-                   "range": [0, 1], "classes": classes,
-                   "meaning": "probability of background and of each class" if classes
-                   else "probability of the foreground"},
-        "threshold": None if classes else 0.5,
-        "mask": "the most probable class" if classes else "the probability reaches the threshold",
-        "keep": limits.keep, "usual": usual.to_record(limits),
-        "sha256": runtimes.digest(path),
-        "source": {"file": together.paths[0].name, "sha256": runtimes.digest(together.paths[0])},
-        "versions": convert.versions(kind), **known,
-    })
 
 
 def _keep(path: Path, out: Path) -> None:

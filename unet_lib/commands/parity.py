@@ -68,7 +68,7 @@ class Reference:
         masks: (H, W) bool each: the true lungs.
     """
 
-    def __init__(self, unet, *, pictures: int = PICTURES):
+    def __init__(self, unet, *, pictures: int):
         self.unet, side = unet, unet.input_shape[1]
         height, width = (max(64, round(side * share)) for share in (1.6, 1.3))
         drawn = [phantom.draw([*_SEED, n], size=(height, width)) for n in range(pictures)]
@@ -126,5 +126,5 @@ def calibration_squares(size: int, *, count: int) -> Iterator[np.ndarray]:
         count: how many.
     """
     for number in range(count):
-        image, _, _ = phantom.draw([12, 8, number], size=max(64, 2 * size))
+        image, _, _ = phantom.draw([12, 8, number], size=max(64, size))
         yield pixels.to_float([pixels.resize_image(image, size)])

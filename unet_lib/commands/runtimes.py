@@ -77,6 +77,11 @@ def knows(path: Path) -> bool:
     return path.suffix in FORMATS.values()
 
 
+def kind_of(path: Path) -> str:
+    """Return the format that a file is named as."""
+    return next(kind for kind, ending in FORMATS.items() if ending == path.suffix)
+
+
 def missing(formats: Sequence[str]) -> list[str]:
     """Return the modules that writing and running these formats needs and that are not there."""
     wanted = [name for each in formats for name in PACKAGES[each]]
@@ -105,8 +110,7 @@ def load(path: Path) -> Exported:
         ValueError: no package is there that runs it; the file is another one than the JSON file
             tells of; the runtime cannot open it.
     """
-    kind = next(kind for kind, ending in FORMATS.items() if ending == path.suffix)
-    about = _read_about(path)
+    kind, about = kind_of(path), read_about(path)
     if importlib.util.find_spec(PACKAGES[kind][0]) is None:
         raise ValueError(
             f"{workspace.shown(path)} needs the package {PACKAGES[kind][0]}, which is not"
@@ -124,8 +128,13 @@ def load(path: Path) -> Exported:
         ) from error
 
 
-def _read_about(path: Path) -> dict:
-    """Return what stands beside a model, if it tells of this very file."""
+def read_about(path: Path) -> dict:
+    """Return what stands beside a model.
+
+    Raises:
+        FileNotFoundError: nothing does.
+        ValueError: it tells of another file.
+    """
     told = beside(path)
     if not told.is_file():
         raise FileNotFoundError(
