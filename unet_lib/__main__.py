@@ -136,6 +136,7 @@ def _predict(asked: argparse.Namespace) -> int:
 def _sweep(asked: argparse.Namespace) -> int:
     if not _in_checkout(asked.command):
         return 2
+    os.environ["MPLBACKEND"] = "agg"  # figures are files: no window, whatever the user has set
     from unet_lib.series import drive
 
     try:
