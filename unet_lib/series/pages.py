@@ -25,7 +25,7 @@ def write(home: Path) -> None:
     cells = [_prose(f"# Sweep {home.name}\n\n{_head(rows)}"), _settings(rows)]
     for title, alt, figure in (
         ("Parameter against Dice", "Validation Dice of each run over the values of each parameter"
-         " that varies, with the mean and the range of each value; the table above has the numbers.",
+         " that varies, with mean and range of each value; the table above has the numbers.",
          study.parameter_figure(rows)),
         ("Learning curves", "Validation Dice of each run over the epochs; the best settings have a"
          " line of their own, the others are grey.", study.curves_figure(home, rows)),
