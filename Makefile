@@ -44,7 +44,7 @@ test-slow: $(READY_ALL) test-browser  ## what needs minutes, root or a browser; 
 	@$(call session,tests/slow); slow=$$?; \
 	[ -z "$(PRACTICE)" ] || $(PY) -m pytest $(NBVAL) $(PRACTICE) || exit 1; exit $$slow
 
-test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site  ## the series in JupyterLab in a browser; pictures in runs/browser
+test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo  ## the series in JupyterLab in a browser; pictures in runs/browser
 	@$(call session,tests/browser)
 
 # One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).
@@ -120,7 +120,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser $(VENV)/.ready-site $(READY_ALL): $(VENV)/.ready-dev
+$(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL): $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@
