@@ -68,7 +68,10 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "series.sweep": {"datasets", "workspace", "series.plan"},
     "series.points": {"datasets", "runs", "workspace", "series.execute", "series.plan",
                       "series.report"},
-    "series.collect": {"metrics", "workspace", "series.points", "series.report", "series.sweep"},
+    "series.study": {"plotting", "runs", "series.points"},
+    "series.pages": {"series.report", "series.study"},
+    "series.collect": {"metrics", "workspace", "series.pages", "series.plan", "series.points",
+                       "series.report", "series.sweep"},
     "series.drive": {"bootstrap", "datasets", "workspace", "series.collect", "series.plan",
                      "series.points", "series.probe", "series.report", "series.sweep"},
     "series.probe": {"architecture", "experiments", "losses"},
@@ -96,9 +99,10 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.predict": LOW | {"commands.job", "commands.kept", "commands.models",
                                "commands.outputs", "commands.pictures", "commands.table",
                                "commands.truth", "intake.intensity"},
-    "__main__": LOW | {"commands.check", "commands.export", "commands.job", "commands.predict",
-                       "commands.runtimes", "series.plan", "series.drive", "series.execute",
-                       "series.report"},
+    "commands.demo": {"commands.job", "commands.models", "commands.pictures"},
+    "__main__": LOW | {"commands.check", "commands.demo", "commands.export", "commands.job",
+                       "commands.predict", "commands.runtimes", "series.plan", "series.drive",
+                       "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 
