@@ -51,6 +51,8 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("tuning_updates", [1, 10**6], [0]),
     ("experiment_minutes", [0, 0.5, 1e9], [-1e-9]),
     ("widths", ["4", "4, 8", "4,8,16"], ["", "0", "4, ", "4, x", "-4", "4.0"]),
+    ("sizes", ["16", "128, 256"], ["", "0", "128,", "x"]),
+    ("repeats", [1, 10**6], [0, -1]),
     ("suspects", ["all", "dropout", "dropout, loss"], ["", "a,,b", " "]),
     ("situations", ["all", "ours"], ["", "ours,"]),
     ("dataset", ["a", "A9._-"], ["", "..", "a/b", ".a", "a b"]),

@@ -154,7 +154,7 @@ def read_about(path: Path) -> dict:
     return about
 
 
-def _threads() -> int:
+def threads() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -163,7 +163,7 @@ def _onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = threads()
     session = onnxruntime.InferenceSession(
         path.read_bytes(), options, providers=["CPUExecutionProvider"]
     )
@@ -193,7 +193,7 @@ def openvino_graph(path: Path):
 def _litert(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=_threads())
+    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads())
     (given,), (said,) = interpreter.get_input_details(), interpreter.get_output_details()
     if given["dtype"] is not np.float32 or said["dtype"] is not np.float32:
         raise ValueError("its numbers are no float32, and no scale is applied here")
