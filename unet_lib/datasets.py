@@ -173,6 +173,25 @@ def read_mask(path: str | Path) -> np.ndarray:
     return mask if mask.max(initial=0) < 128 else (mask >= 128).astype(np.uint8)
 
 
+def draw(ids: list[str], count: int, *, seed: int) -> list[str]:
+    """Return some ids, drawn at random; a larger number holds those of a smaller one.
+
+    Args:
+        ids: of pairs.
+        count: how many; 0 for all, in the order in which they are.
+        seed: of the draw.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    if count > len(ids):
+        raise ValueError(f"training_pairs is {count}, but the data set has {len(ids)} training"
+                         f" pairs; use {len(ids)}, or 0 for all")
+    if not count:
+        return ids
+    return [str(name) for name in np.random.default_rng(seed).permutation(ids)[:count]]
+
+
 def class_names(manifest: dict) -> list[str]:
     """Return the names of the classes that a data set's masks tell apart, in the order of their
     numbers 1, 2, ...; none where there is foreground and background alone.
