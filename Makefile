@@ -23,7 +23,7 @@ PRACTICE = $(sort $(filter-out $(LESSON),$(wildcard notebooks/[0-9][0-9]_*.ipynb
 GROUPS = batch
 READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
 
-.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep badges clean
+.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep site badges clean
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
@@ -44,7 +44,7 @@ test-slow: $(READY_ALL) test-browser  ## what needs minutes, root or a browser; 
 	@$(call session,tests/slow); slow=$$?; \
 	[ -z "$(PRACTICE)" ] || $(PY) -m pytest $(NBVAL) $(PRACTICE) || exit 1; exit $$slow
 
-test-browser: $(VENV)/.ready-browser  ## the series in JupyterLab in a browser; pictures in runs/browser
+test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo  ## the series in JupyterLab in a browser; pictures in runs/browser
 	@$(call session,tests/browser)
 
 # One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).
@@ -73,6 +73,11 @@ lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make la
 sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm] [DRY=1]
 	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
 	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
+
+# The trees between source and page lie beside the site, so that a second call builds what changed.
+site: $(VENV)/.ready-site  ## the series as pages to read, in build/site; nothing is executed
+	@$(PY) -m sphinx -q -b html -d build/site-trees -c docs . build/site
+	@echo "build/site/index.html"
 
 badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=owner/name
 	@$(PY) tools/maintain.py badges $(REPOSITORY)
@@ -115,7 +120,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser $(READY_ALL): $(VENV)/.ready-dev
+$(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL): $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@

@@ -254,11 +254,9 @@ def train_run(run: Path, folder: Path, settings: dict) -> dict:
     manifest, settings = datasets.load_manifest(folder), dict(settings)
     size, epochs, batch_size = (settings[n] for n in ("image_size", "epochs", "batch_size"))
     runs.open_run(run, parameters=settings, data_sha256=manifest["data_sha256"])
-    split = manifest["split"]
-    drawn = datasets.draw(split["train"], settings.get("training_pairs", 0),
-                          seed=manifest["split_seed"])
     training_pairs, validation_pairs = (
-        batches.open_arrays(folder, ids, image_size=size) for ids in (drawn, split["validation"])
+        batches.open_arrays(folder, ids, image_size=size)
+        for ids in datasets.used_ids(manifest, settings.get("training_pairs", 0))
     )
     steps = batches.steps_per_epoch(len(training_pairs[0]), batch_size)
     keras.utils.set_random_seed(settings["seed"])

@@ -28,16 +28,16 @@ STUDY = """from unet_lib import bootstrap
 bootstrap.quieten()
 from unet_lib import batches, datasets, experiments, workspace
 folder = workspace.data_dir("tiny")
-split = datasets.load_manifest(folder)["split"]
+manifest = datasets.load_manifest(folder)
 shared = {"image_size": 32, "batch_size": 3, "head": "direct", "augment": "both"}
 changed = {"learning_rate": 0.002, "schedule": "cosine", "width": 8}
 usual = {"learning_rate": 0.0003}
 for recipe, pairs in ((usual, 0), (changed, 6)):
-    ids = datasets.draw(split["train"], pairs, seed=0)
+    ids, validation = datasets.used_ids(manifest, pairs)
     arrays = batches.open_arrays(folder, ids, image_size=32)
     recipe = experiments.ORIGINAL | shared | recipe
     unet, _ = experiments.train(arrays, recipe, epochs=2, seed=1)
-    print(experiments.score(unet, datasets.read_pairs(folder, split["validation"]))["dice"])
+    print(experiments.score(unet, datasets.read_pairs(folder, validation))["dice"])
 """
 
 
