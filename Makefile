@@ -8,6 +8,9 @@ NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
 # on a phantom in another face, and with them the last digits of some numbers.
 ifdef OLDEST
 NBVAL := $(patsubst --nbval,--nbval-lax,$(NBVAL))
+# What these versions warn of was mended in later ones, so here no warning is an error. (In GDCM one
+# that becomes an error while it is imported ends the process.)
+export PYTEST_ADDOPTS := -W default
 endif
 
 # `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
