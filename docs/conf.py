@@ -63,6 +63,7 @@ COLOR = re.compile(r"(text-decoration-)?color: #\w+;? ?")
 # The sidebar. It is not in docs/index.md, which JupyterLab shows too.
 SIDEBAR = {
     "The lesson": ["../notebooks/0*"],
+    "For practitioners": ["../notebooks/1*"],
     "Look up": ["glossary", "numbers", "results", "speed", "sweeps", "original",
                 "The data <../data/README>", "The shipped model <../unet_lib/weights/README>",
                 "API <api>"],
