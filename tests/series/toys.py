@@ -6,16 +6,25 @@ from unet_lib import workspace
 
 DATA = """import json, os, pathlib
 from unet_lib import datasets, workspace
+if phantoms == 13:
+    raise ValueError("13 are unlucky")
 folder = workspace.data_dir(dataset)
 manifest = {"format": 1, "dataset": dataset, "split": {"train": [], "validation": []}, "test": [],
             "items": [source, pathlib.Path(os.environ["STATE"]).read_text()], "source": source}
 manifest["data_sha256"] = datasets.data_hash(manifest)
 folder.mkdir(parents=True, exist_ok=True)
 workspace.write_json(folder / "manifest.json", manifest)"""
-TRAIN = """import time
+TRAIN = """import os, signal, time
 from unet_lib import datasets, runs, workspace
 if width == 13:
     raise MemoryError("13 is unlucky")
+tries = workspace.run_dir(run_name) / "tries"
+if width in (71, 72):  # its worker is killed, once or every time
+    with tries.open("a") as file:
+        print("try", file=file)
+    if width == 72 or len(tries.read_text().split()) == 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(1)
 if width >= 100:  # a long training
     time.sleep(width / 100)
 folder = workspace.run_dir(run_name)
