@@ -4,13 +4,13 @@ from made import write_notebook
 
 from unet_lib import workspace
 
-DATA = """import json, os, pathlib
+DATA = """import pathlib
 from unet_lib import datasets, workspace
 if phantoms == 13:
     raise ValueError("13 are unlucky")
 folder = workspace.data_dir(dataset)
 manifest = {"format": 1, "dataset": dataset, "split": {"train": [], "validation": []}, "test": [],
-            "items": [source, pathlib.Path(os.environ["STATE"]).read_text()], "source": source}
+            "items": [source, pathlib.Path("../state.txt").read_text()], "source": source}
 manifest["data_sha256"] = datasets.data_hash(manifest)
 folder.mkdir(parents=True, exist_ok=True)
 workspace.write_json(folder / "manifest.json", manifest)"""
@@ -48,7 +48,6 @@ def write(tmp_path, monkeypatch):
     """Write notebooks 01, 04 and 05: data from a text file, a run that is its width."""
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("PYTHONPATH", str(workspace.PROJECT))
-    monkeypatch.setenv("STATE", str(tmp_path / "state.txt"))
     (tmp_path / "state.txt").write_text("one")
     (tmp_path / "notebooks").mkdir()
     for stem, code, parameters in (

@@ -165,8 +165,9 @@ def _options(home: Path, *, cores: int | None, profile: str, waiting: int) -> li
 
 def _snakemake(arguments: list[str], home: Path, board: "_Board") -> int:
     """Run Snakemake with its words in a log; return its exit code, 128 and more after a signal."""
+    profile = arguments[arguments.index("--workflow-profile") + 1]  # may hold an executor of ours
     environment = {**os.environ, "PATH": _path(), "PYTHONPATH": os.pathsep.join(
-        filter(None, [str(workspace.PROJECT), os.environ.get("PYTHONPATH")]))}
+        filter(None, [str(workspace.PROJECT), profile, os.environ.get("PYTHONPATH")]))}
     with (home / "snakemake.log").open("a", encoding="utf-8") as log:
         job = subprocess.Popen(["snakemake", *arguments], cwd=workspace.PROJECT, stdout=log,
                                stderr=subprocess.STDOUT, env=environment,
