@@ -82,6 +82,14 @@ def test_entries_are_in_order_short_and_complete():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_each_bold_word_leads_to_its_entry(path):
+    linked = re.findall(r"\[\*\*([^*]+)\*\*\]\(\.\./docs/glossary\.md#([^)]+)\)", prose(path))
+    assert {plain(word) for word, _ in linked} == bold(prose(path))
+    places = {plain(word): anchor(word) for word in entries()}
+    assert [(word, place) for word, place in linked if places[plain(word)] != place] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_links_into_the_glossary_arrive(path):
     links = set(re.findall(r"docs/glossary\.md#([^)\s]+)", path.read_text("utf-8")))
     assert links <= {anchor(word) for word in entries()}

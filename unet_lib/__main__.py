@@ -21,7 +21,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="one parameter; wins over the files")
     add("--run", metavar="NAME", help="folder under runs/ (default: the file's stem, or 'quick')")
-    add("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
+    which = run.add_mutually_exclusive_group()
+    which.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
+    which.add_argument("--all", action="store_true", help="the notebooks for practitioners, from 10"
+                       " on, too (default: the lesson, 01 to 09)")
     look = commands.add_parser(
         "check", help="audit X-rays and masks of one's own, and say what would be trained on them"
     )
@@ -133,6 +136,7 @@ def _predict(asked: argparse.Namespace) -> int:
 def _sweep(asked: argparse.Namespace) -> int:
     if not _in_checkout(asked.command):
         return 2
+    os.environ["MPLBACKEND"] = "agg"  # figures are files: no window, whatever the user has set
     from unet_lib.series import drive
 
     try:
@@ -160,7 +164,8 @@ def _run(asked: argparse.Namespace) -> int:
     if not _in_checkout(asked.command):
         return 2
     try:
-        runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only)
+        runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only,
+                         every=asked.all)
     except plan.Refused as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
-from lab import CELL, PANEL, PROJECT, wait_for
+from lab import CELL, PANEL, wait_for
 
-STEMS = sorted(path.stem for path in (PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+from unet_lib.series import plan
+
+STEMS = [path.stem for path in plan.select(plan.NOTEBOOKS)]  # of the lesson
 TRAINING = "04_train"
 # What is broader than the page: a figure, a table, a line of code or of output.
 BROADER = """(cells) => [...document.querySelectorAll(cells)].flatMap((cell, number) =>
