@@ -88,7 +88,8 @@ def test_jobs_that_end_without_a_word_are_begun_again_once(folder, monkeypatch, 
             begun.touch()
             if calls.count("points") == 2:
                 workspace.write_json(home / killed.name / points.DONE, {
-                    "ok": True, "metrics": {}, "parameters": {}})  # fmt: skip
+                    "ok": True, "parameters": {"width": 5},
+                    "metrics": {"validation": {"dice": {"mean": 0.5}}}})  # fmt: skip
         return 1
 
     monkeypatch.setattr(drive, "_path", lambda: str(folder))
@@ -102,4 +103,4 @@ def test_jobs_that_end_without_a_word_are_begun_again_once(folder, monkeypatch, 
     assert "its job was killed or could not start, twice" in told and "study/data" in told
     drive._forget(home)
     left = sorted(p.name for p in home.rglob("*") if p.is_file())
-    assert left == ["plan.json", "point.json", "results.csv"]
+    assert left == ["plan.json", "point.json", "results.csv", "results.html"]
