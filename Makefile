@@ -68,12 +68,13 @@ notebooks: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## execute the lesson i
 bench: $(VENV)/.ready  ## benchmarks, not part of the tests; run them alone on the machine
 	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
 
-# As root, which containers are, Jupyter wants to be told that this is meant.
+# As root, which containers are, Jupyter wants to be told that this is meant. docs/lab makes it show
+# Markdown as a page, the contents that it opens and the glossary that the notebooks lead to.
 lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make lab [LAB_ARGS=--port=9000]
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
-	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb $(LAB_ARGS)
+	    --LabApp.app_settings_dir=docs/lab --LabApp.default_url=/lab/tree/docs/index.md $(LAB_ARGS)
 
-sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm] [DRY=1]
+sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm|kubernetes] [DRY=1]
 	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
 	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
 
