@@ -65,7 +65,7 @@ nbval: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## compare the lesson with 
 notebooks: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## execute the lesson in place, ready to commit; ALL=1
 	@$(PY) tools/maintain.py notebooks $(if $(ALL),--all)
 
-bench: $(VENV)/.ready  ## benchmarks, not part of the tests; run them alone on the machine
+bench: $(VENV)/.ready-batch  ## benchmarks, not part of the tests; run them alone on the machine
 	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
 
 # As root, which containers are, Jupyter wants to be told that this is meant. docs/lab makes it show
