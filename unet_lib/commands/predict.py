@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import workspace
-from unet_lib.commands import job, models, outputs, pictures, table, truth
+from unet_lib.commands import job, kept, models, outputs, pictures, table, truth
 from unet_lib.commands.job import Job, Options
 from unet_lib.intake import intensity
 
@@ -71,12 +71,13 @@ def run(
         table.write(out, {**earlier, **rows})
         workspace.release(out, purpose="predict")
     _summarize(rows, skipped, out, truths, together.classes)
+    kept.keep(together, pictures=len(rows))
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
 
 
 def _load(model: str | None, options: Options) -> models.Together:
     """Load what `--model` names, and refuse what has no meaning for it."""
-    together = models.load(model)
+    together = models.load(model, tiles=options.tiles)
     if together.classes and options.threshold != 0.5:
         raise ValueError(
             f"--threshold {options.threshold} has no meaning for a model of several classes"
