@@ -33,7 +33,7 @@ test: lint  ## everything that CI checks on every commit: lint, unit tests, note
 	$(PY) -m pytest $(OTHERS); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
 	exit $$((unit || notebooks))
 
-test-slow: $(VENV)/.ready-batch test-browser  ## what needs minutes, root or a browser
+test-slow: $(VENV)/.ready-batch $(VENV)/.ready-scale test-browser  ## what needs minutes, root or a browser
 	@$(call session,tests/slow)
 
 test-browser: $(VENV)/.ready-browser  ## the series in JupyterLab in a browser; pictures in runs/browser
@@ -107,7 +107,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser $(VENV)/.ready-batch: $(VENV)/.ready-dev
+$(VENV)/.ready-browser $(VENV)/.ready-batch $(VENV)/.ready-scale: $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@
