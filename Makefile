@@ -8,6 +8,9 @@ NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
 # on a phantom in another face, and with them the last digits of some numbers.
 ifdef OLDEST
 NBVAL := $(patsubst --nbval,--nbval-lax,$(NBVAL))
+# What these versions warn of was mended in later ones, so here no warning is an error. (In GDCM one
+# that becomes an error while it is imported ends the process.)
+export PYTEST_ADDOPTS := -W default
 endif
 
 # `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
@@ -16,7 +19,14 @@ endif
 BESIDE = tests/test_training.py tests/test_bootstrap.py
 OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 
-.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep badges clean
+# The notebooks of the lesson; those from 10 on are for practitioners, and ALL=1 takes them too. Each
+# of them needs a group of packages in pyproject.toml, which learners do without.
+LESSON = $(sort $(wildcard notebooks/0[0-9]_*.ipynb))
+PRACTICE = $(sort $(filter-out $(LESSON),$(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+GROUPS = batch scale
+READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
+
+.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep site badges clean
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
@@ -24,19 +34,20 @@ help:  ## this list
 	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (3.11 to 3.13); NEWEST=1 or OLDEST=1"
 	@echo "  installs the newest or the lowest versions that pyproject.toml allows, not the tested set"
 
-run: $(VENV)/.ready  ## all notebooks: make run [PARAMS="a.yaml b.yaml"] [RUN=name]
-	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN))
+run: $(VENV)/.ready $(if $(ALL),$(READY_ALL))  ## the lesson: make run [PARAMS="a.yaml b.yaml"] [RUN=name] [ALL=1]
+	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN)) $(if $(ALL),--all)
 
-test: lint  ## everything that CI checks on every commit: lint, unit tests, notebooks
-	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) notebooks $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
+test: lint  ## everything that CI checks on every commit: lint, unit tests, the lesson
+	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) $(LESSON) $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
 	$(PY) -m pytest $(OTHERS); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
 	exit $$((unit || notebooks))
 
-test-slow: $(VENV)/.ready-batch $(VENV)/.ready-scale test-browser  ## what needs minutes, root or a browser
-	@$(call session,tests/slow)
+test-slow: $(READY_ALL) test-browser  ## what needs minutes, root or a browser; notebooks from 10 on
+	@$(call session,tests/slow); slow=$$?; \
+	[ -z "$(PRACTICE)" ] || $(PY) -m pytest $(NBVAL) $(PRACTICE) || exit 1; exit $$slow
 
-test-browser: $(VENV)/.ready-browser  ## the series in JupyterLab in a browser; pictures in runs/browser
+test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo  ## the series in JupyterLab in a browser; pictures in runs/browser
 	@$(call session,tests/browser)
 
 # One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).
@@ -48,23 +59,29 @@ setup: $(VENV)/.ready  ## make or update .venv
 lint: $(VENV)/.ready-dev  ## ruff on code, tests and notebooks
 	@$(PY) -m ruff check --no-cache .
 
-nbval: $(VENV)/.ready-dev  ## compare every notebook with its committed outputs
-	@$(PY) -m pytest $(NBVAL) notebooks
+nbval: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## compare the lesson with its committed outputs; ALL=1
+	@$(PY) -m pytest $(NBVAL) $(LESSON) $(if $(ALL),$(PRACTICE))
 
-notebooks: $(VENV)/.ready-dev  ## execute all notebooks in place, ready to commit
-	@$(PY) tools/maintain.py notebooks
+notebooks: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## execute the lesson in place, ready to commit; ALL=1
+	@$(PY) tools/maintain.py notebooks $(if $(ALL),--all)
 
 bench: $(VENV)/.ready  ## benchmarks, not part of the tests; run them alone on the machine
 	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
 
-# As root, which containers are, Jupyter wants to be told that this is meant.
+# As root, which containers are, Jupyter wants to be told that this is meant. docs/lab makes it show
+# Markdown as a page, the contents that it opens and the glossary that the notebooks lead to.
 lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make lab [LAB_ARGS=--port=9000]
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
-	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb $(LAB_ARGS)
+	    --LabApp.app_settings_dir=docs/lab --LabApp.default_url=/lab/tree/docs/index.md $(LAB_ARGS)
 
-sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm] [DRY=1]
+sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm|kubernetes] [DRY=1]
 	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
 	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
+
+# The trees between source and page lie beside the site, so that a second call builds what changed.
+site: $(VENV)/.ready-site  ## the series as pages to read, in build/site; nothing is executed
+	@$(PY) -m sphinx -q -b html -d build/site-trees -c docs . build/site
+	@echo "build/site/index.html"
 
 badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=owner/name
 	@$(PY) tools/maintain.py badges $(REPOSITORY)
@@ -107,7 +124,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser $(VENV)/.ready-batch $(VENV)/.ready-scale: $(VENV)/.ready-dev
+$(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL): $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@

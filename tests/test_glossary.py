@@ -14,7 +14,7 @@ NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 # Bold for its weight or as the name of a row, not to explain a word. Besides: what ends like a
 # sentence or a heading ("Limits.", "Hypothesis:"), numbers of exercises, and all of a title cell.
 EMPHASES = {"not", "guilty", "not guilty", "ours", "few", "few+"}
-ENTRY = re.compile(r"^### (.+)\n\n(.+) \[(\d\d)\]\(\.\./notebooks/(\d\d_\w+\.ipynb)\)$", re.M)
+ENTRY = re.compile(r"^## (.+)\n\n(.+) \[(\d\d)\]\(\.\./notebooks/(\d\d_\w+\.ipynb)\)$", re.M)
 
 
 def plain(text: str) -> str:
@@ -79,6 +79,14 @@ def test_entries_are_in_order_short_and_complete():
     long = [word for word, (text, *_) in entries().items()
             if len(re.findall(r"[.?!] ", text + " ")) > 2 or len(text) > 240]
     assert long == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_each_bold_word_leads_to_its_entry(path):
+    linked = re.findall(r"\[\*\*([^*]+)\*\*\]\(\.\./docs/glossary\.md#([^)]+)\)", prose(path))
+    assert {plain(word) for word, _ in linked} == bold(prose(path))
+    places = {plain(word): anchor(word) for word in entries()}
+    assert [(word, place) for word, place in linked if places[plain(word)] != place] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -16,7 +16,10 @@ import pytest
 from PIL import Image
 
 from unet_lib import workspace
+from unet_lib.series import plan
 
+# Tests that `make test` and `make test-slow` find in a copy, in place of our notebooks.
+TOYS = ("NBVAL=", "LESSON=notebooks", "PRACTICE=")
 FILES = ("Makefile", "requirements.txt", "pyproject.toml", "README.md")
 
 
@@ -37,7 +40,7 @@ def notebooks(project):
 def make(folder, *arguments, **environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PYTHON"))}
     clean |= environment
-    for name in ("VENV", "NEWEST", "OLDEST", "PARAMS", "RUN", "LAB_ARGS"):
+    for name in ("VENV", "ALL", "NEWEST", "OLDEST", "PARAMS", "RUN", "LAB_ARGS"):
         if name not in environment:
             clean.pop(name, None)
     return subprocess.run(
@@ -88,11 +91,11 @@ def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
             f"def test_it():\n    with open({str(copy / 'log')!r}, 'a') as log:\n"
             f"        log.write('{name}\\n')\n"
         )
-    done = make(copy, "test", "NBVAL=")
+    done = make(copy, "test", *TOYS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted((copy / "log").read_text().split()) == sorted(wanted)
     (copy / "log").unlink()
-    assert make(copy, "test-slow").returncode == 0
+    assert make(copy, "test-slow", *TOYS).returncode == 0
     assert (copy / "log").read_text().split() == others[:2]
     (copy / "log").unlink()
     assert make(copy, "test-browser").returncode == 0
@@ -108,7 +111,7 @@ def test_a_failure_in_either_half_is_a_failure(copy, file):
                  "notebooks/test_nb.py"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(f"def test_it():\n    assert {name!r} != {file!r}\n")
-    done = make(copy, "test", "NBVAL=")
+    done = make(copy, "test", *TOYS)
     assert done.returncode != 0 and f"FAILED {file}" in done.stdout, done.stdout
 
 
@@ -116,18 +119,63 @@ def test_lint_comes_first(copy):
     stamp(copy, python=True)
     (copy / "tests").mkdir(exist_ok=True)
     (copy / "tests" / "test_new.py").write_text("import os\n")
-    done = make(copy, "test", "NBVAL=")
+    done = make(copy, "test", *TOYS)
     assert done.returncode != 0 and "F401" in done.stdout and "collected" not in done.stdout
 
 
 def test_slow_tests_may_be_none(copy):
     stamp(copy, python=True)
-    assert make(copy, "test-slow").returncode == 0
+    assert make(copy, "test-slow", *TOYS).returncode == 0
     (copy / "tests" / "slow").mkdir(parents=True)
     (copy / "tests" / "slow" / "test_x.py").write_text("")  # pytest calls this 5
-    assert make(copy, "test-slow").returncode == 0
+    assert make(copy, "test-slow", *TOYS).returncode == 0
     (copy / "tests" / "slow" / "test_x.py").write_text("def test_it():\n    assert False\n")
-    assert make(copy, "test-slow").returncode != 0
+    assert make(copy, "test-slow", *TOYS).returncode != 0
+
+
+def test_slow_tests_end_with_the_notebooks_for_practitioners(copy):
+    """Both are run whichever fails, and a failure of either is one."""
+    stamp(copy, python=True)
+    (copy / "tests" / "slow").mkdir(parents=True)
+    for slow, practice in ((True, False), (False, True)):
+        for path, fine in (("tests/slow/test_x.py", slow), ("notebooks/test_nb.py", practice)):
+            (copy / path).write_text(f"def test_it():\n    assert {fine}\n")
+        done = make(copy, "test-slow", "NBVAL=", "PRACTICE=notebooks/test_nb.py")
+        assert done.returncode != 0 and done.stdout.count(" 1 failed") == 1
+        assert done.stdout.count(" 1 passed") == 1
+
+
+def test_the_lesson_is_the_default_and_all_takes_the_others_too(copy):
+    """The groups of packages that they need are installed for these only."""
+    stamp(copy)
+    (copy / "notebooks" / "12_ship_it.ipynb").touch()
+    for arguments, every in (((), False), (("ALL=1",), True)):
+        for target in ("run", "notebooks"):
+            words = make(copy, "-n", target, *arguments).stdout.split()
+            assert ("--all" in words) is every
+        words = make(copy, "-n", "nbval", *arguments).stdout.split()
+        assert ("notebooks/12_ship_it.ipynb" in words) is every
+        assert {"notebooks/01_restructure_dataset.ipynb", "notebooks/09_your_own_images.ipynb"} <= (
+            set(words))
+    assert "notebooks/12_ship_it.ipynb" in make(copy, "-n", "test-slow").stdout.split()
+    assert "12_ship_it" not in make(copy, "-n", "test").stdout
+    for group in groups(copy):
+        (copy / ".venv" / f".ready-{group}").unlink()
+    for target in ("run", "nbval", "notebooks"):
+        assert "pip install" not in make(copy, "-n", target).stdout
+        assert make(copy, "-n", target, "ALL=1").stdout.count("pip install") == len(groups(copy))
+
+
+def groups(project):
+    return re.search(r"^GROUPS = (.+)", (project / "Makefile").read_text(), re.M)[1].split()
+
+
+def test_each_notebook_for_practitioners_has_its_group_of_packages(copy):
+    there = {path.stem for path in notebooks(workspace.PROJECT)}
+    wanted = {group for stem, group in plan.PRACTICE.items() if stem in there}
+    known = tomllib.loads((copy / "pyproject.toml").read_text())["project"]
+    assert set(groups(copy)) >= wanted
+    assert set(groups(copy)) <= set(known["optional-dependencies"])
 
 
 def stamp(copy, *, python=False, set="tested"):
@@ -138,7 +186,7 @@ def stamp(copy, *, python=False, set="tested"):
             os.utime(copy / name, (1, 1))
     (copy / ".venv" / ".ready").write_text(f"{set} {copy.resolve()}\n")
     (copy / ".venv" / ".ready-dev").touch()
-    for group in ("browser", "batch"):
+    for group in ("browser", *groups(copy)):
         (copy / ".venv" / f".ready-{group}").touch()
     if python:
         launch = copy / ".venv" / "bin" / "python"
@@ -328,6 +376,15 @@ def test_execution_in_place_is_repeatable_and_tidy(tmp_path, monkeypatch):
     assert output.data["text/plain"] == "'by 01'"
     maintain.execute_all(tmp_path)
     assert [p.read_bytes() for p in sorted(tmp_path.iterdir())] == first
+
+
+def test_notebooks_for_practitioners_are_executed_when_all_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", "/not/used")
+    write(tmp_path / "12_ship_it.ipynb", "print(1)")
+    for every in (False, True):
+        maintain.execute_all(tmp_path, every=every)
+        (cell,) = nbformat.read(tmp_path / "12_ship_it.ipynb", 4).cells
+        assert bool(cell.outputs) is every
 
 
 def test_execution_that_fails_leaves_the_notebook(tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ from unet_lib.series import execute, plan
 
 FOLDER = workspace.PROJECT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+LESSON = [path for path in NOTEBOOKS if path.stem not in plan.PRACTICE]
 REPOSITORY, RELEASE = maintain.read_address()
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
@@ -346,8 +347,8 @@ def test_anatomy(path):
 
 
 def test_notebooks_are_numbered_without_a_gap():
-    assert [int(p.name[:2]) for p in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
-    assert len(NOTEBOOKS) >= 5
+    assert [int(p.name[:2]) for p in LESSON] == list(range(1, 10))  # 09 ends the lesson
+    assert [int(name[:2]) for name in plan.PRACTICE] == [10, 11, 12]
 
 
 def test_bootstrap_is_the_same_everywhere_introduced_and_folded():
@@ -366,13 +367,15 @@ def test_bootstrap_is_the_same_everywhere_introduced_and_folded():
 
 STEPS = ("01 data", "02 look", "03 build", "04 train", "05 evaluate", "06 in depth", "07 the gap",
          "08 how wide", "09 your images")
+FURTHER = ("10 batch runs", "11 scale out", "12 ship it")
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[: len(STEPS)], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_title_says_where_we_are_and_how_long_it_takes(path):
     """One line names all steps, the present one in bold, right below the question."""
     title = nbformat.read(path, 4).cells[0].source.split("\n\n")
-    steps = [f"**{step}**" if step[:2] == path.name[:2] else step for step in STEPS]
+    steps = STEPS if path in LESSON else ("01 to 09: the lesson", *FURTHER)
+    steps = [f"**{step}**" if step[:2] == path.name[:2] else step for step in steps]
     assert title[2].endswith("?**") and title[3] == " · ".join(steps)
     times = r"Runs in (about )?\d+ (seconds|minutes?); takes about \d+ minutes to read\."
     assert re.match(times, title[-1])
@@ -654,6 +657,7 @@ OTHER = {  # for every parameter a value that is not the default
     "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split_seed": 6,
     "split": "last", "group_by": "^(PHANTOM_[0-9]+)_", "mask_values": "1-255",
     "intensity": "0,4095", "invert": "auto", "empty_masks": "keep", "follow_links": True,
+    "training_pairs": 6, "judged_epoch": "last",
     "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "dropout": 0.0,
     "loss": "bce_dice", "schedule": "cosine", "augment": True, "augmentation_strength": 1.5,
     "precision": "mixed_bfloat16", "phantom_masks": "sides", "flip": True, "parts": 3,
@@ -698,7 +702,7 @@ def test_an_assertion_that_is_not_reached_is_missed(tmp_path, monkeypatch):
 
 
 def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
-    """Each notebook runs by the papermill command alone, wherever it is called."""
+    """Each notebook of the lesson runs by the papermill command alone, wherever it is called."""
     from unet_lib import phantom
 
     phantom.write_primary_tree(tmp_path / "source", train=12, test=2, seed=3)
@@ -707,7 +711,7 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     environment = {**os.environ, "UNET_LOWERED_WORKSPACE": str(tmp_path / "workspace"),
                    "PYTHONPATH": str(workspace.PROJECT)}
     expected, environment["REACHED"] = set(), str(tmp_path / "reached")
-    for path in NOTEBOOKS:
+    for path in LESSON:
         notebook = nbformat.read(path, 4)
         expected |= watch_asserts(notebook, path.stem)
         (tmp_path / "watched").mkdir(exist_ok=True)
@@ -760,7 +764,7 @@ def test_runner_on_forty_real_pairs(xrays, tmp_path, monkeypatch):
              "epochs": "1", "batch_size": "10", "required_dice": "0"}
     assert execute.run_all(plan.plan([], texts, run_name="real40")) == 0
     run = workspace.run_dir("real40")
-    assert len(list((run / "notebooks").glob("*.ipynb"))) == len(NOTEBOOKS)
+    assert len(list((run / "notebooks").glob("*.ipynb"))) == len(LESSON)
     assert len(list((run / "predictions").glob("*.png"))) == 4
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0.6 < metrics["baselines"]["all_background"]["accuracy"]["mean"] < 0.9

@@ -1,6 +1,7 @@
 """Upkeep of the notebooks: `maintain.py notebooks` executes them, `maintain.py badges REPOSITORY`.
 
-Both rewrite committed files; `make notebooks` and `make badges` call them.
+Both rewrite committed files; `make notebooks` and `make badges` call them. `notebooks --all` takes
+those for practitioners too, which need further packages.
 """
 
 import argparse
@@ -25,8 +26,10 @@ KEPT = ("tags", "alt", "jupyter", "cellView")  # the last two fold a cell, in Ju
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def execute_all(folder: Path) -> None:
+def execute_all(folder: Path, *, every: bool = False) -> None:
     """Execute the notebooks of a folder in place, in order, in one fresh workspace.
+
+    They are those of the lesson; with `every` those for practitioners too.
 
     What nbval does not compare is removed, so that a second run changes only trained numbers.
     Every notebook is written only after it has run to its end without an error.
@@ -34,11 +37,14 @@ def execute_all(folder: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 
+    from unet_lib.series import plan
     from unet_lib.series.kernels import own_kernel
 
     with tempfile.TemporaryDirectory(prefix="unet-lowered-") as workspace:
         os.environ["UNET_LOWERED_WORKSPACE"] = workspace
         for path in sorted(p for p in folder.iterdir() if SERIES.fullmatch(p.name)):
+            if path.stem in plan.PRACTICE and not every:
+                continue
             print(path.name, flush=True)
             notebook = nbformat.read(path, 4)
             NotebookClient(
@@ -129,14 +135,14 @@ def main() -> None:
     """Run one of the two commands."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("notebooks")
+    commands.add_parser("notebooks").add_argument("--all", action="store_true")
     commands.add_parser("badges").add_argument("repository", nargs="?")
     asked = parser.parse_args()
     if asked.command == "badges":
         changed = write_address(asked.repository)
         print(*(path.relative_to(PROJECT) for path in changed), sep="\n")
     else:
-        execute_all(PROJECT / "notebooks")
+        execute_all(PROJECT / "notebooks", every=asked.all)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: `python -m unet_lib run`, `check`, `predict` and `sweep`."""
+"""The command line: `python -m unet_lib run`, `check`, `predict`, `sweep` and `demo`."""
 
 import argparse
 import os
@@ -21,7 +21,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="one parameter; wins over the files")
     add("--run", metavar="NAME", help="folder under runs/ (default: the file's stem, or 'quick')")
-    add("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
+    which = run.add_mutually_exclusive_group()
+    which.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
+    which.add_argument("--all", action="store_true", help="the notebooks for practitioners, from 10"
+                       " on, too (default: the lesson, 01 to 09)")
     look = commands.add_parser(
         "check", help="audit X-rays and masks of one's own, and say what would be trained on them"
     )
@@ -32,6 +35,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
     _add_predict(commands)
     _add_sweep(commands)
+    _add_demo(commands)
     return parser.parse_args(arguments)
 
 
@@ -82,10 +86,23 @@ def _add_sweep(commands) -> None:
     add = parser.add_argument
     add("file", metavar="FILE", help="YAML with base, grid, points, seeds, folds")
     add("--cores", type=int, metavar="N", help="of this machine (default all); on a cluster, a job")
-    add("--profile", choices=("local", "slurm"), default="local",
+    add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
     add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
     add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")
+
+
+def _add_demo(commands) -> None:
+    """Describe the command `demo`."""
+    parser = commands.add_parser(
+        "demo", help="a page on this machine: drop an X-ray, see its mask (not for clinical use)",
+        description="Serve a page on 127.0.0.1 alone: drop an X-ray, see mask, outline and doubt,"
+        " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio:"
+        " pip install '.[demo]'. Ctrl-C ends it",
+    )
+    add = parser.add_argument
+    add("--model", metavar="RUN_OR_FILE", help="as of predict")
+    add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
 
 
 def _share(text: str) -> float:
@@ -99,7 +116,8 @@ def _share(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
-    do = {"run": _run, "check": _check, "predict": _predict, "sweep": _sweep}[asked.command]
+    do = {"run": _run, "check": _check, "predict": _predict, "sweep": _sweep,
+          "demo": _demo}[asked.command]
     try:
         return do(asked)
     except KeyboardInterrupt:
@@ -133,6 +151,7 @@ def _predict(asked: argparse.Namespace) -> int:
 def _sweep(asked: argparse.Namespace) -> int:
     if not _in_checkout(asked.command):
         return 2
+    os.environ["MPLBACKEND"] = "agg"  # figures are files: no window, whatever the user has set
     from unet_lib.series import drive
 
     try:
@@ -143,6 +162,12 @@ def _sweep(asked: argparse.Namespace) -> int:
     except plan.Refused as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
+
+
+def _demo(asked: argparse.Namespace) -> int:
+    from unet_lib.commands import demo
+
+    return demo.run(asked.model, port=asked.port)
 
 
 def _in_checkout(command: str) -> bool:
@@ -160,7 +185,8 @@ def _run(asked: argparse.Namespace) -> int:
     if not _in_checkout(asked.command):
         return 2
     try:
-        runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only)
+        runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only,
+                         every=asked.all)
     except plan.Refused as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2

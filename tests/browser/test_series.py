@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
-from lab import CELL, PANEL, PROJECT, wait_for
+from lab import CELL, PANEL, wait_for
 
-STEMS = sorted(path.stem for path in (PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+from unet_lib.series import plan
+
+STEMS = [path.stem for path in plan.select(plan.NOTEBOOKS)]  # of the lesson
 TRAINING = "04_train"
 # What is broader than the page: a figure, a table, a line of code or of output.
 BROADER = """(cells) => [...document.querySelectorAll(cells)].flatMap((cell, number) =>
@@ -106,6 +108,17 @@ def test_notebook_in_the_browser(lab, stem, pictures):
     following = STEMS[STEMS.index(stem) + 1 :][:1]
     if following:
         follow(lab, *following)
+
+
+def test_the_contents_lead_into_the_series(lab, pictures):
+    """What `make lab` opens is a page, and its first row opens the first notebook."""
+    lab.page.goto(f"{lab.address}/lab/workspaces/contents/tree/docs/index.md?reset")
+    row = lab.page.locator(".jp-MarkdownViewer td a").first
+    row.wait_for()
+    lab.page.screenshot(path=pictures / "contents.png")
+    row.click()
+    tab = lab.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=f"{STEMS[0]}.ipynb")
+    tab.wait_for()
 
 
 def test_dark_theme(lab, pictures):

@@ -291,7 +291,7 @@ def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path, target):
     prepare.restructure(tmp_path / "s", target)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # 60 pairs hold 120 times 500 x 500 bytes. How many are under work at once is the machine's affair.
+    # 60 pairs hold 120 times 500 x 500 bytes; how many are in work at once differs by machine.
     assert peak < 30 * 500 * 500
 
 

@@ -52,8 +52,27 @@ def test_one_line_a_point_and_why_one_is_missing(folder, capsys):
     assert (second["status"], second["reason"]) == ("failed", "04_train, cell fit: no memory")
     assert (third["status"], third["reason"]) == ("missing", "it did not run")
     shown, told = capsys.readouterr()
-    assert "1 of 3 points done: runs/study/results.csv" in shown.replace("\n", "")
+    made = "1 of 3 points done: runs/study/results.csv, runs/study/results.html"
+    assert made in shown.replace("\n", "")
     assert "no memory" in told and "it did not run" in told
+
+
+def test_what_varies_anywhere_stands_in_every_line_before_the_status(folder):
+    """With the value that a point has of it, also by default, and also if it failed."""
+    study = asked(folder, "base: {width: 5}\ngrid: {seed: [0, 1]}\npoints: [{width: 4}]")
+    finish(study.points[0], [0.25, 0.75])
+    collect.write(workspace.run_dir("study"), study)
+    rows = table("results.csv")
+    assert list(rows[0])[:4] == ["point", "seed", "width", "status"]
+    assert [(row["seed"], row["width"]) for row in rows] == [("0", "5"), ("1", "5"), ("0", "4")]
+
+
+def test_the_page_is_made_of_a_sweep_that_failed_as_well(folder):
+    study = asked(folder, "grid: {width: [4, 8]}")
+    finish(study.points[0], [0.25, 0.75])
+    assert collect.write(workspace.run_dir("study"), study) == 1
+    page = (workspace.run_dir("study") / "results.html").read_text("utf-8")
+    assert "width 4 (highest)" in page and "it did not run" in page
 
 
 def test_data_that_cannot_be_made_are_the_reason(folder):

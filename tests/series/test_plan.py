@@ -182,8 +182,31 @@ def test_copies_are_not_part_of_the_series(folder, name):
     assert f"{name}.ipynb is not part of the series" in text and "02_two" in text.split(";")[1]
 
 
+def test_notebooks_for_practitioners_run_when_they_are_named_or_all_are_asked_for(folder):
+    write_notebook(folder / "12_ship_it.ipynb", parameters="model: str = 'x'  # a file")
+    assert [p.stem for p in plan.select(folder)] == ["01_one", "02_two"]
+    assert [p.stem for p in plan.select(folder, every=True)] == ["01_one", "02_two", "12_ship_it"]
+    assert [p.stem for p in plan.select(folder, ["12_ship_it"])] == ["12_ship_it"]
+    (run,) = plan.plan([], {}, folder=folder, every=True)
+    assert [n.stem for n in run.parameters] == ["01_one", "02_two", "12_ship_it"]
+    file = params(folder.parent, "model: y")  # a parameter of theirs, in a file for all
+    (run,) = plan.plan([str(file)], {}, folder=folder)
+    assert [n.stem for n in run.parameters] == ["01_one", "02_two"]
+    assert set(plan.PRACTICE).isdisjoint(p.stem for p in plan.select(plan.NOTEBOOKS))
+
+
+def test_the_command_takes_all_or_some_not_both(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(plan, "plan", lambda *_, **more: asked.append(more) or [])
+    assert command.main(["run", "--all"]) == command.main(["run"]) == 0
+    assert [more["every"] for more in asked] == [True, False]
+    with pytest.raises(SystemExit):
+        command.main(["run", "--all", "--only", "04_train"])
+    assert "not allowed with argument --all" in capsys.readouterr().err
+
+
 def test_needs_name_notebooks_that_come_before():
-    series = [p.stem for p in plan.select(plan.NOTEBOOKS)]
+    series = [p.stem for p in plan.select(plan.NOTEBOOKS, every=True)]
     for name, needs in plan.NEEDS.items():
         assert name in series and all(need in series and need < name for need in needs)
 

@@ -1,4 +1,4 @@
-"""The points of a sweep -> results.csv, one line a point; folds.csv; and what is missing."""
+"""The points of a sweep -> results.csv, one line a point; folds.csv; the page; what is missing."""
 
 import csv
 import hashlib
@@ -7,24 +7,25 @@ import sys
 from pathlib import Path
 
 from unet_lib import metrics, workspace
-from unet_lib.series import points, report, sweep
+from unet_lib.series import pages, plan, points, report, sweep
 
 MEASURES = ("dice", "iou", "accuracy", "hd95")
 
 
 def write(home: Path, asked: sweep.Sweep) -> int:
-    """Write results.csv, print the table and what failed; return 0 only if every point is done.
+    """Write results.csv and results.html, print what came out; return 0 if every point is done.
 
     Args:
         home: the sweep's folder.
         asked: the sweep.
     """
-    rows = [_row(home, point) for point in asked.points]
+    varied = list(dict.fromkeys(name for point in asked.points for name in point.varied))
+    rows = [_row(home, asked, point, varied) for point in asked.points]
     _write_csv(home / "results.csv", rows)
+    pages.write(home)
     if pooled := _out_of_fold(home, asked):
         _write_csv(home / "folds.csv", pooled)
         report.show_table(tuple(pooled[0]), [tuple(map(str, row.values())) for row in pooled])
-    varied = list(dict.fromkeys(name for point in asked.points for name in point.varied))
     columns = (*varied, "status", "dice", "seconds")
     report.show_table(columns, [tuple(f"{row.get(name, '')}" for name in columns) for row in rows])
     bad = [row for row in rows if row["status"] != "done"]
@@ -34,8 +35,8 @@ def write(home: Path, asked: sweep.Sweep) -> int:
     for first, second in same:
         print(f"{first} and {second} have the same results to the last digit although they differ:"
               " something that was asked for had no effect", file=sys.stderr)
-    results = workspace.shown(home / "results.csv")
-    print(f"{len(rows) - len(bad)} of {len(rows)} points done: {results}")
+    results, page = (workspace.shown(home / f"results.{kind}") for kind in ("csv", "html"))
+    print(f"{len(rows) - len(bad)} of {len(rows)} points done: {results}, {page}")
     return int(bool(bad or same))
 
 
@@ -69,10 +70,15 @@ def _out_of_fold(home: Path, asked: sweep.Sweep) -> list[dict]:
     return rows
 
 
-def _row(home: Path, point: sweep.Point) -> dict:
-    """Return the line of one point: what varies, what came out, or why nothing did."""
+def _row(home: Path, asked: sweep.Sweep, point: sweep.Point, varied: list[str]) -> dict:
+    """Return the line of one point: what varies, what came out, or why nothing did.
+
+    What varies elsewhere in the sweep stands there with the value that this point has of it.
+    """
     done = points.read_json(home / point.name / points.DONE)
-    row = {"point": point.name, **{k: sweep.text(v) for k, v in point.varied.items()}}
+    given = asked.makers[point.dataset].data | {k: v for n, values in point.run.parameters.items()
+                                                for k, v in {**plan.defaults(n), **values}.items()}
+    row = {"point": point.name, **{k: sweep.text(given.get(k, "")) for k in varied}}
     if not done.get("ok"):
         failed = points.read_json(home / point.name / points.FAILED)
         data = points.read_json(home / "data" / f"{point.dataset}.{points.FAILED}")
@@ -87,7 +93,7 @@ def _row(home: Path, point: sweep.Point) -> dict:
     hardware = done.get("hardware") or {}
     row |= {name: done.get(name) for name in ("seconds", "memory_mb", "commit", "data_sha256")}
     row |= {"cpu": hardware.get("cpu"), "cores": hardware.get("cores")}
-    used = {k: v for k, v in done["parameters"].items() if k not in point.varied}
+    used = {k: v for k, v in done["parameters"].items() if k not in varied}
     return row | {k: sweep.text(v) for k, v in used.items() if isinstance(v, str | int | float)}
 
 

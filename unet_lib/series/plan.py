@@ -27,6 +27,10 @@ NEEDS = {
 }
 """Whose files a notebook reads; one that is not named here may need all before it."""
 
+PRACTICE = {"10_batch_runs": "batch", "11_scale_out": "scale", "12_ship_it": "ship"}
+"""Notebooks for practitioners, each with the dependency group that it needs: they run when they are
+named, or when all are asked for."""
+
 MAKER = "01_restructure_dataset"
 """The notebook that makes the data; the others read them."""
 
@@ -54,7 +58,8 @@ class Run:
 
 
 def plan(
-    files: list[str], texts: dict[str, str], *, run_name=None, only=(), folder: Path = NOTEBOOKS
+    files: list[str], texts: dict[str, str], *, run_name=None, only=(), every: bool = False,
+    folder: Path = NOTEBOOKS,
 ) -> list[Run]:
     """Turn a request into checked runs: one for each parameter file, or one without a file.
 
@@ -62,7 +67,8 @@ def plan(
         files: YAML files; each holds a mapping from parameter name to value.
         texts: parameters as text from the command line; they win over a file's.
         run_name: the run's name; else the parameter run_name, the file's stem or "quick".
-        only: names of the notebooks to run, such as "04_train"; empty for all.
+        only: names of the notebooks to run, such as "04_train"; empty for all of the lesson.
+        every: all of the lesson and those for practitioners.
         folder: the folder that holds the notebooks.
 
     Returns:
@@ -74,8 +80,8 @@ def plan(
     """
     if run_name and len(files) > 1:
         raise Refused(f"--run names one run, got {len(files)} parameter files; leave --run away")
-    chosen = select(folder, only)
-    kinds = {n: declared_types(n) for n in select(folder)}
+    chosen = select(folder, only, every=every)
+    kinds = {n: declared_types(n) for n in select(folder, every=True)}
     runs = []
     for file in files or [None]:
         values = read_parameters(file) if file else {}
@@ -102,7 +108,7 @@ def plan_values(
     Raises:
         Refused: as `plan`.
     """
-    kinds = {n: declared_types(n) for n in select(folder)}
+    kinds = {n: declared_types(n) for n in select(folder, every=True)}
     return _plan_one(select(folder, only), kinds, values, {}, run_name)
 
 
@@ -143,8 +149,10 @@ def _check_values(run: Run, given: dict[str, object]) -> None:
         raise Refused(str(error)) from None
 
 
-def select(folder: Path, only=()) -> list[Path]:
+def select(folder: Path, only=(), *, every: bool = False) -> list[Path]:
     """Return the notebooks of the series in `folder` in order; those in `only` if it is given.
+
+    Otherwise they are those of the lesson, and with `every` those for practitioners too.
 
     Raises:
         Refused: there is none, or not one that `only` names.
@@ -162,7 +170,9 @@ def select(folder: Path, only=()) -> list[Path]:
             )
         if name not in found:
             raise Refused(f"there is no notebook {name!r}; {parameters.nearest(name, found)}")
-    return [p for stem, p in found.items() if not wanted or stem in wanted]
+    if not wanted:
+        wanted = [stem for stem in found if every or stem not in PRACTICE]
+    return [p for stem, p in found.items() if stem in wanted]
 
 
 def predecessors(names: Iterable[str]) -> dict[str, set[str]]:

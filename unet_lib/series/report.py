@@ -23,7 +23,6 @@ def write_report(
         needs: for each notebook's name those whose results it shows.
     """
     import nbformat
-    from nbconvert import HTMLExporter
 
     notebooks = {path.stem: nbformat.read(path, 4) for path in copies}
     times = {stem: _executed(notebook) for stem, notebook in notebooks.items()}
@@ -38,8 +37,24 @@ def write_report(
     if command := predict_command(target.parent):
         end = f"## Masks for pictures of your own\n\n    {command}\n\nNot for clinical use."
         cells.append(nbformat.v4.new_markdown_cell(end, id="predict"))
-    merged = nbformat.v4.new_notebook(cells=cells, metadata={"title": f"Run {target.parent.name}"})
-    page = HTMLExporter(embed_images=True, exclude_anchor_links=True, raw_template=_TEMPLATE)
+    write_page(cells, target, title=f"Run {target.parent.name}")
+
+
+def write_page(cells: list, target: Path, *, title: str, code: bool = True) -> None:
+    """Write cells of a notebook as one HTML page that holds all its figures; it appears whole.
+
+    Args:
+        cells: nbformat's cells with their outputs; a figure is described by its cell's "alt".
+        target: the page.
+        title: of the page.
+        code: whether to show the code of cells.
+    """
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    merged = nbformat.v4.new_notebook(cells=cells, metadata={"title": title})
+    page = HTMLExporter(embed_images=True, exclude_anchor_links=True, raw_template=_TEMPLATE,
+                        exclude_input=not code)  # fmt: skip
     with workspace.replacing_file(target) as partial:
         partial.write_text(page.from_notebook_node(merged)[0], "utf-8")
 
