@@ -2,8 +2,8 @@
 
     python mirrored.py FILE
 
-FILE, JSON: for each variant the losses on one device, those on two, and the greatest distance
-between their weights.
+FILE, JSON: for each variant the losses on one device, those on two, the greatest distance between
+their weights (gap), and the greatest that a weight has moved in the training.
 """
 
 import json
@@ -31,7 +31,7 @@ MASKS = (IMAGES > 128).astype(np.uint8)
 
 
 def train(strategy, normalization="none", *, synchronized=False, full=True):
-    """Train two epochs; return losses and weights."""
+    """Train two epochs; return losses, weights before and weights after."""
     keras.utils.set_random_seed(0)
     with strategy.scope():
         options = {"head": "direct", "dropout": 0.0, "normalization": normalization}
@@ -40,6 +40,7 @@ def train(strategy, normalization="none", *, synchronized=False, full=True):
             training.synchronize(unet)
         dice = keras.metrics.MeanMetricWrapper(losses.batch_dice, name="dice")
         unet.compile(keras.optimizers.SGD(0.01), loss=losses.bce_dice, metrics=[dice])
+    start = unet.get_weights()
     stream = batches.training_batches(
         IMAGES, MASKS, batch_size=4, epochs=2, seed=0, full_batches=full)
     steps = 2 if full else 3
@@ -48,7 +49,7 @@ def train(strategy, normalization="none", *, synchronized=False, full=True):
         stream, epochs=2, steps_per_epoch=steps, shuffle=False, verbose=0,
         validation_data=pairs, callbacks=[training.SeedDropout(0)],
     ).history
-    return history["loss"] + history["val_loss"], [np.asarray(w) for w in unet.get_weights()]
+    return history["loss"] + history["val_loss"], start, unet.get_weights()
 
 
 found = {}
@@ -56,9 +57,10 @@ for name, how in {
     "none": {}, "batch": {"normalization": "batch"},
     "synchronized": {"normalization": "batch", "synchronized": True},
 }.items():
-    (one, left), (two, right) = (train(strategy, **how) for strategy in (ONE, TWO))
-    gap = max(float(np.abs(a - b).max()) for a, b in zip(left, right, strict=True))
-    found[name] = {"one": one, "two": two, "gap": gap}
+    (one, start, left), (two, _, right) = (train(strategy, **how) for strategy in (ONE, TWO))
+    gap, moved = (max(float(np.abs(a - b).max()) for a, b in zip(left, other, strict=True))
+                  for other in (right, start))
+    found[name] = {"one": one, "two": two, "gap": gap, "moved": moved}
 try:
     train(TWO, full=False)  # the last batch is one pair: nothing is left for the second device
 except tf.errors.InvalidArgumentError as error:

@@ -24,16 +24,16 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["none", "synchronized"])
 def test_two_devices_train_as_one(found, name):
-    """Losses of two epochs and of the validation, and all weights: to five digits."""
+    """Losses of two epochs and of the validation to five digits, all weights to four."""
     got = found[name]
     assert len(got["one"]) == 4 and all(map(math.isfinite, got["two"]))
     assert got["two"] == pytest.approx(got["one"], abs=1e-5)
-    assert got["gap"] < 1e-5
+    assert got["gap"] < 1e-4 < got["moved"] / 10
 
 
 def test_batch_normalization_must_be_synchronized(found):
     """Else each device normalizes by its own share: finite, but another training."""
-    assert all(map(math.isfinite, found["batch"]["two"])) and found["batch"]["gap"] > 1e-3
+    assert all(map(math.isfinite, found["batch"]["two"])) and found["batch"]["gap"] > 1e-2
 
 
 def test_a_batch_too_small_for_all_devices_is_an_error(found):
