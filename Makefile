@@ -23,7 +23,7 @@ OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 # of them needs a group of packages in pyproject.toml, which learners do without.
 LESSON = $(sort $(wildcard notebooks/0[0-9]_*.ipynb))
 PRACTICE = $(sort $(filter-out $(LESSON),$(wildcard notebooks/[0-9][0-9]_*.ipynb)))
-GROUPS = batch ship
+GROUPS = batch scale ship
 READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
 
 .PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep site badges clean
@@ -65,15 +65,16 @@ nbval: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## compare the lesson with 
 notebooks: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## execute the lesson in place, ready to commit; ALL=1
 	@$(PY) tools/maintain.py notebooks $(if $(ALL),--all)
 
-bench: $(VENV)/.ready  ## benchmarks, not part of the tests; run them alone on the machine
+bench: $(VENV)/.ready-batch  ## benchmarks, not part of the tests; run them alone on the machine
 	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
 
-# As root, which containers are, Jupyter wants to be told that this is meant.
+# As root, which containers are, Jupyter wants to be told that this is meant. docs/lab makes it show
+# Markdown as a page, the contents that it opens and the glossary that the notebooks lead to.
 lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make lab [LAB_ARGS=--port=9000]
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
-	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb $(LAB_ARGS)
+	    --LabApp.app_settings_dir=docs/lab --LabApp.default_url=/lab/tree/docs/index.md $(LAB_ARGS)
 
-sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm] [DRY=1]
+sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm|kubernetes] [DRY=1]
 	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
 	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
 

@@ -60,15 +60,29 @@ html_theme_options = {
 }
 
 COLOR = re.compile(r"(text-decoration-)?color: #\w+;? ?")
+# The sidebar. It is not in docs/index.md, which JupyterLab shows too.
+SIDEBAR = {
+    "The lesson": ["../notebooks/0*"],
+    "For practitioners": ["../notebooks/1*"],
+    "Look up": ["glossary", "numbers", "results", "speed", "sweeps", "runtimes", "original",
+                "The data <../data/README>", "The shipped model <../unet_lib/weights/README>",
+                "API <api>"],
+    "The project": ["Install and run <../README>", "Change something <../CONTRIBUTING>",
+                    "What changed <../CHANGELOG>"],
+}  # fmt: skip
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 
 
 def read(app: Sphinx, name: str, source: list[str]) -> None:
-    """Make a notebook a page.
+    """Make a notebook a page, and give the first page the sidebar.
 
-    Its figures get their alt text, the bootstrap cell is folded, the badge (an image from
+    A notebook's figures get their alt text, the bootstrap cell is folded, the badge (an image from
     elsewhere) becomes a link, and the colours of Keras' summary go: they are too pale to read.
     """
+    if name == root_doc:
+        for title, pages in SIDEBAR.items():
+            listed = "\n".join([f":caption: {title}", ":hidden:", ":glob:", "", *pages])
+            source[0] += f"\n```{{toctree}}\n{listed}\n```\n"
     if not name.startswith("notebooks/"):
         return
     notebook = json.loads(source[0])

@@ -61,6 +61,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                           "plotting", "prediction", "training"},
     "trials": {"architecture", "augmentation", "batches", "calibration", "datasets",
                "experiments", "metrics", "pixels", "prediction", "runs", "training"},
+    "parallel": LOW | {"architecture", "augmentation", "batches", "datasets", "experiments", "runs",
+                       "training"},
     "series.plan": {"workspace", "parameters"},
     "series.execute": {"datasets", "workspace", "series.plan", "series.kernels", "series.progress",
                        "series.report"},

@@ -104,7 +104,7 @@ def _add_sweep(commands) -> None:
     add = parser.add_argument
     add("file", metavar="FILE", help="YAML with base, grid, points, seeds, folds")
     add("--cores", type=int, metavar="N", help="of this machine (default all); on a cluster, a job")
-    add("--profile", choices=("local", "slurm"), default="local",
+    add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
     add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
     add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")

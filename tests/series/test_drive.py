@@ -47,6 +47,15 @@ def test_a_preview_says_steps_hours_and_memory_and_writes_nothing(folder, capsys
     assert not workspace.run_dir("study").exists()
 
 
+def test_a_preview_counts_only_the_pairs_that_train(folder, capsys, monkeypatch):
+    more = {"epochs": 3, "batch_size": 4, "training_pairs": 5}
+    monkeypatch.setattr(plan, "defaults", lambda n, real=plan.defaults: {
+        **real(n), **(more if n.stem == "04_train" else {})})
+    monkeypatch.setattr(drive, "_probe", lambda kind: (2.0, 800.0))
+    assert drive.preview(toys.study(folder, "grid: {width: [4]}"), folder=folder) == 0
+    assert " 6 " in capsys.readouterr().out  # three times two batches of up to four
+
+
 def test_a_fold_trains_on_what_it_does_not_hold(folder):
     asked = sweep.read(toys.study(folder, "folds: 3"), folder=folder)
     assert [drive._pairs(maker, name) for name, maker in asked.makers.items()] == [8, 8, 8]  # of 12
@@ -66,3 +75,41 @@ def test_the_board_counts_and_speaks_when_something_changed(folder, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("0 of 3 points done, 0 running, 0 failed")
     assert "1 of 3 points done, 1 running, 1 failed, about 0 min left" in second
+
+
+def test_jobs_that_end_without_a_word_are_begun_again_once(folder, monkeypatch, capfd):
+    """Snakemake's part is played: one point fails, one is killed once, another data set always."""
+    calls, home = [], workspace.run_dir("study")
+    asked = toys.study(folder, "points: [{width: 4}, {width: 5}, {phantoms: 13, width: 8}]")
+    fine, killed, _ = sweep.read(asked, folder=folder).points
+
+    def play(arguments, *_):
+        calls.append(arguments[0])
+        if calls == ["data_sets"]:
+            (home / "data").mkdir()
+            (home / "data" / f"{fine.dataset}.looked").touch()
+        if calls[-1] == "points":
+            for point in (fine, killed):
+                (home / point.name).mkdir(exist_ok=True)
+            workspace.write_json(home / fine.name / points.FAILED, {"reason": "by itself"})
+            begun = home / killed.name / points.BEGUN
+            assert not begun.exists()  # of a job that is no more
+            begun.touch()
+            if calls.count("points") == 2:
+                workspace.write_json(home / killed.name / points.DONE, {
+                    "ok": True, "parameters": {"width": 5},
+                    "metrics": {"validation": {"dice": {"mean": 0.5}}}})  # fmt: skip
+        return 1
+
+    monkeypatch.setattr(drive, "_path", lambda: str(folder))
+    (folder / "snakemake").write_text("")
+    (folder / "snakemake").chmod(0o755)
+    monkeypatch.setattr(drive, "_snakemake", play)
+    assert drive.run(asked, folder=folder) == 1
+    assert calls == ["data_sets"] * 2 + ["points"] * 2
+    told = capfd.readouterr().err
+    assert f"{fine.name}: failed: by itself" in told and killed.name not in told
+    assert "its job was killed or could not start, twice" in told and "study/data" in told
+    drive._forget(home)
+    left = sorted(p.name for p in home.rglob("*") if p.is_file())
+    assert left == ["plan.json", "point.json", "results.csv", "results.html"]

@@ -70,14 +70,14 @@ def test_a_setting_of_which_nothing_is_done_has_no_numbers(rows):
     assert study.best(study.summarize(failed)) is None
 
 
-def test_the_spread_is_that_around_each_settings_own_mean(rows):
+def test_the_deviation_is_that_around_each_settings_own_mean(rows):
     """Two settings with two runs each: two degrees of freedom; a single run adds none."""
     squares = 2 * 0.1**2 + 2 * 0.01**2
-    assert study.spread(rows) == pytest.approx((squares / 2) ** 0.5)
-    assert study.spread([rows[0], rows[2]]) is None
+    assert study.deviation(rows) == pytest.approx((squares / 2) ** 0.5)
+    assert study.deviation([rows[0], rows[2]]) is None
     many = [row(w, "bce", s, 0.5 + 0.1 * w + 0.02 * noise) for s in range(40)
             for w, noise in zip((1, 2, 3), np.random.default_rng(s).normal(size=3), strict=True)]
-    assert study.spread(many) == pytest.approx(0.02, rel=0.15)
+    assert study.deviation(many) == pytest.approx(0.02, rel=0.15)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 30])
@@ -118,6 +118,14 @@ def test_numbers_far_apart_lie_on_a_logarithmic_axis_and_truth_is_no_number():
     width, augment = study.parameter_figure(far).axes
     assert width.get_xscale() == "log" and augment.get_xscale() == "linear"
     assert [t.get_text() for t in augment.get_xticklabels()] == ["False", "True"]
+
+
+def test_an_axis_with_many_values_labels_some(rows):
+    many = [row(w, "bce", s, 0.5) for w in range(1, 26) for s in (0, 1)]
+    (ax,) = study.parameter_figure(many).axes
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert labels[:2] == ["1", "5"] and len(labels) == 7
+    assert sum(line.get_marker() == "D" for line in ax.lines) == 25
 
 
 def test_nothing_that_varies_is_no_figure(rows):

@@ -4,18 +4,27 @@ from made import write_notebook
 
 from unet_lib import workspace
 
-DATA = """import json, os, pathlib
+DATA = """import pathlib
 from unet_lib import datasets, workspace
+if phantoms == 13:
+    raise ValueError("13 are unlucky")
 folder = workspace.data_dir(dataset)
 manifest = {"format": 1, "dataset": dataset, "split": {"train": [], "validation": []}, "test": [],
-            "items": [source, pathlib.Path(os.environ["STATE"]).read_text()], "source": source}
+            "items": [source, pathlib.Path("../state.txt").read_text()], "source": source}
 manifest["data_sha256"] = datasets.data_hash(manifest)
 folder.mkdir(parents=True, exist_ok=True)
 workspace.write_json(folder / "manifest.json", manifest)"""
-TRAIN = """import time
+TRAIN = """import os, signal, time
 from unet_lib import datasets, runs, workspace
 if width == 13:
     raise MemoryError("13 is unlucky")
+tries = workspace.run_dir(run_name) / "tries"
+if width in (71, 72):  # its worker is killed, once or every time
+    with tries.open("a") as file:
+        print("try", file=file)
+    if width == 72 or len(tries.read_text().split()) == 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(1)
 if width >= 100:  # a long training
     time.sleep(width / 100)
 folder = workspace.run_dir(run_name)
@@ -39,7 +48,6 @@ def write(tmp_path, monkeypatch):
     """Write notebooks 01, 04 and 05: data from a text file, a run that is its width."""
     monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("PYTHONPATH", str(workspace.PROJECT))
-    monkeypatch.setenv("STATE", str(tmp_path / "state.txt"))
     (tmp_path / "state.txt").write_text("one")
     (tmp_path / "notebooks").mkdir()
     for stem, code, parameters in (

@@ -88,6 +88,31 @@ def kill_all(pid: int) -> None:
         os.kill(each, signal.SIGKILL)
 
 
+def test_data_that_cannot_be_made_stop_no_other_data(folder, capfd):
+    file = toys.study(folder, "points: [{phantoms: 13, width: 4}, {phantoms: 12, width: 8}]")
+    assert drive.run(file, cores=2, folder=folder) == 1
+    assert [row["status"] for row in results()] == ["failed", "done"]
+    told = capfd.readouterr().err
+    for word in ("01_restructure_dataset", "cell-0", "ValueError: 13 are unlucky"):
+        assert word in results()[0]["reason"] and word in told
+    maker = folder / "01_restructure_dataset.ipynb"
+    maker.write_text(maker.read_text().replace("== 13", "== 0"))
+    assert drive.run(file, cores=2, folder=folder) == 0
+    assert trained() == {"phantoms-13": "x", "phantoms-12": "x"}
+    maker.write_text(maker.read_text().replace("== 0", "> 0"))  # a source that is lost later
+    assert drive.run(file, cores=2, folder=folder) == 1
+    assert [row["status"] for row in results()] == ["done", "done"]
+
+
+def test_a_killed_worker_is_begun_again_once(folder):
+    """By a training that kills its worker, the first or every time, and its kernel with it."""
+    file = toys.study(folder, "grid: {width: [4, 71, 72]}")
+    assert drive.run(file, cores=2, folder=folder) == 1
+    assert [(row["width"], row["status"]) for row in results()] == [
+        ("4", "done"), ("71", "done"), ("72", "failed")]
+    assert "its job was killed or could not start, twice" in results()[2]["reason"]
+
+
 def test_equal_results_of_different_points_are_told(folder, capsys):
     file = toys.study(folder, "grid: {seed: [0, 1]}")  # the toys know no seed
     assert drive.run(file, cores=2, folder=folder) == 1

@@ -237,7 +237,8 @@ def _bar(total: int) -> Iterator[Callable[[str], None]]:
     columns = (rich.TextColumn("predicting"), rich.BarColumn(30), rich.MofNCompleteColumn(),
                rich.TextColumn("{task.fields[rate]}"), rich.TimeRemainingColumn())
     start, hidden = time.perf_counter(), not console.is_terminal
-    with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    place = Console(quiet=True) if hidden else console  # rich 13 ends a line even then
+    with rich.Progress(*columns, console=place, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=total, rate="")
 
         def tell(word: str) -> None:

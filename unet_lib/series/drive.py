@@ -42,21 +42,54 @@ def run(
     home = workspace.run_dir(asked.name)
     with workspace.alone(home):
         points.write_plan(home / "plan.json", asked.points, asked.makers)
-        for begun in home.glob(f"*/{points.BEGUN}"):  # of jobs that were killed
-            begun.unlink()
-        for failed in home.glob(f"*/{points.FAILED}"):  # they are tried again
-            failed.unlink()
+        _forget(home)
         names = [point.name for point in asked.points]
         waiting = sum(not points.read_json(home / name / points.DONE).get("ok") for name in names)
-        options = _options(home, cores=cores, profile=profile, waiting=waiting)
-        board = _Board(home, names)
-        ended = _snakemake(["data_sets", "--forcerun", "data_set", *options], home, board)
-        if ended == 0:
-            again = ["--keep-going", "--retries", str(retries)]
-            ended = _snakemake(["points", *again, *options], home, board)
-        if ended >= 128:
-            print("Interrupted: the same command goes on from here.", file=sys.stderr)
-        return ended if ended >= 128 else collect.write(home, asked)
+        options = ["--keep-going", *_options(home, cores=cores, profile=profile, waiting=waiting)]
+        board, ended = _Board(home, names), []
+        for target in (["data_sets"], ["points", "--retries", str(retries)]):
+            ended.append(_twice([*target, *options], home, asked, board))
+            if ended[-1] >= 128:
+                print("Interrupted: the same command goes on from here.", file=sys.stderr)
+                return ended[-1]
+        return collect.write(home, asked) or int(any(ended))
+
+
+def _forget(home: Path) -> None:
+    """Remove what says that jobs of an earlier call run or failed, and that data are up to date."""
+    for pattern in (f"*/{points.BEGUN}", f"*/{points.FAILED}", f"data/*.{points.FAILED}",
+                    "data/*.looked"):
+        for path in home.glob(pattern):
+            path.unlink()
+
+
+def _twice(arguments: list[str], home: Path, asked: sweep.Sweep, board: "_Board") -> int:
+    """Run Snakemake; and once more for jobs that ended without a word, as killed ones do."""
+    for last in (False, True):
+        ended = _snakemake(arguments, home, board)
+        silent = _silent(arguments[0], home, asked) if ended < 128 else []
+        for failed in silent:
+            failed.with_name(points.BEGUN).unlink(missing_ok=True)
+            if last:
+                failed.parent.mkdir(parents=True, exist_ok=True)
+                log = workspace.shown(home / "snakemake.log")
+                workspace.write_json(failed, {"ok": False, "reason": (
+                    "its job was killed or could not start, twice; mostly memory or time ran out:"
+                    f" {log} and the log in {workspace.shown(failed.parent)} say more")})
+        if not silent:
+            break
+    return ended
+
+
+def _silent(target: str, home: Path, asked: sweep.Sweep) -> list[Path]:
+    """Return where to say why, for each job that is neither done nor says why it failed."""
+    data = {name: home / "data" / f"{name}.looked" for name in asked.makers}
+    if target == "data_sets":
+        marks = {looked: home / "data" / f"{name}.{points.FAILED}" for name, looked in data.items()}
+    else:
+        marks = {home / p.name / points.DONE: home / p.name / points.FAILED
+                 for p in asked.points if data[p.dataset].exists()}
+    return [failed for done, failed in marks.items() if not (done.exists() or failed.exists())]
 
 
 def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOKS) -> int:
@@ -78,7 +111,8 @@ def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOK
         key = tuple(kind.items())
         if key not in timed:
             timed[key] = _probe(kind)
-        pairs = _pairs(asked.makers[point.dataset], point.dataset)
+        every = _pairs(asked.makers[point.dataset], point.dataset)
+        pairs = values.get("training_pairs") or every
         steps = values["epochs"] * -(-pairs // values["batch_size"]) if pairs else None
         seconds = steps * timed[key][0] if steps else None
         hours += (seconds or 0) / 3600
@@ -132,8 +166,9 @@ def _options(home: Path, *, cores: int | None, profile: str, waiting: int) -> li
 
 def _snakemake(arguments: list[str], home: Path, board: "_Board") -> int:
     """Run Snakemake with its words in a log; return its exit code, 128 and more after a signal."""
+    profile = arguments[arguments.index("--workflow-profile") + 1]  # may hold an executor of ours
     environment = {**os.environ, "PATH": _path(), "PYTHONPATH": os.pathsep.join(
-        filter(None, [str(workspace.PROJECT), os.environ.get("PYTHONPATH")]))}
+        filter(None, [str(workspace.PROJECT), profile, os.environ.get("PYTHONPATH")]))}
     with (home / "snakemake.log").open("a", encoding="utf-8") as log:
         job = subprocess.Popen(["snakemake", *arguments], cwd=workspace.PROJECT, stdout=log,
                                stderr=subprocess.STDOUT, env=environment,

@@ -20,6 +20,7 @@ from unet_lib.series import points
 _LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"),
           ("#CC79A7", ":", "D"))  # fmt: skip
 _DRAWS = 4000
+_LABELS = 8  # that an axis has room for
 
 
 def read(path: Path) -> list[dict]:
@@ -93,7 +94,7 @@ def best(table: list[dict]) -> dict | None:
     return max(done, key=lambda line: line["mean"]) if done else None
 
 
-def spread(rows: list[dict], measure: str = "dice") -> float | None:
+def deviation(rows: list[dict], measure: str = "dice") -> float | None:
     """Return the standard deviation of one run around the mean of its setting.
 
     All settings together; None if none was run twice. Folds score other images each, so with folds
@@ -177,13 +178,14 @@ def _parameter(ax: Axes, name: str, done: list[dict], measure: str) -> None:
     if numbers and min(order) > 0 and max(order) >= 8 * min(order):
         ax.set_xscale("log")
     ax.minorticks_off()
-    ax.set_xticks(places, [str(value) for value in order])
+    step = -(-len(order) // _LABELS)
+    ax.set_xticks(places[::step], [str(value) for value in order[::step]])
     ax.margins(x=0.15)
     ax.set(xlabel=name)
 
 
 def curves_figure(home: Path, rows: list[dict]) -> Figure | None:
-    """Lay the learning curves of all runs over each other; None where no run has one.
+    """Lay the training curves of all runs over each other; None where no run has one.
 
     The best settings have a line of their own, the others are grey.
 
