@@ -101,6 +101,28 @@ def test_a_resumed_stream_repeats_the_uninterrupted_one_bit_for_bit(augment):
     assert any((a[0] != b[0]).any() for a, b in zip(whole, other, strict=True))
 
 
+@pytest.mark.parametrize("augment", [None, Augmentation(flip=True)])
+def test_the_pieces_of_all_processes_are_the_whole_batches(augment):
+    """Each process reads its own piece, augmented as in the whole batch; full batches alone."""
+    how = {"batch_size": 6, "epochs": 2, "seed": 3, "augment": augment, "full_batches": True}
+    whole = as_arrays(batches.training_batches(*ramp(20), **how))
+    pieces = [as_arrays(batches.training_batches(*ramp(20), **how, part=(k, 3))) for k in range(3)]
+    assert len(whole) == 6 and {image.shape[0] for image, _ in whole} == {6}
+    for step, (image, mask) in enumerate(whole):
+        own = [part[step] for part in pieces]
+        assert all(len(image) == len(mask) == 2 for image, mask in own)
+        assert np.concatenate([i for i, _ in own]) == pytest.approx(image, abs=1e-6)
+        assert (np.concatenate([m for _, m in own]) == mask).all()
+    seen = {round(255 * float(i.max())) for image, _ in whole[:3] for i in image}
+    assert augment or len(seen) == 18  # 18 of 20 in an epoch, no pair twice
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused():
+    with pytest.raises(ValueError, match="a multiple of 4, .* got 6; use 8"):
+        batches.training_batches(*ramp(8), batch_size=6, epochs=1, seed=0, full_batches=True,
+                                 part=(0, 4))  # fmt: skip
+
+
 def test_batches_train_a_keras_model_in_bounded_memory_shapes():
     spec = batches.training_batches(*ramp(), batch_size=3, epochs=1, seed=0).element_spec
     assert [s.shape.as_list() for s in spec] == [[None, 16, 16, 1]] * 2

@@ -83,8 +83,9 @@ def train(values: dict[str, object], part: tuple[int, int]) -> Path:
     manifest = datasets.load_manifest(folder)
     datasets.require(manifest, **{name: values[name] for name in DATA})
     names, epochs = datasets.class_names(manifest), values["epochs"]
-    make, steps = _maker(values, names, count=len(manifest["split"]["train"]))
-    train_pairs, val_pairs = _open(values, manifest, part)
+    ids = datasets.used_ids(manifest, values["training_pairs"])
+    make, steps = _maker(values, names, count=len(ids[0]))
+    train_pairs, val_pairs = _open(values, manifest, ids, part)
     unet, done = training.resume(run, make(), epochs=epochs)
     stream = batches.training_batches(
         *train_pairs, batch_size=values["batch_size"], epochs=epochs, seed=values["seed"],
@@ -128,17 +129,19 @@ def _maker(values: dict, names: list[str], *, count: int) -> tuple[Callable, int
     return make, steps
 
 
-def _open(values: dict, manifest: dict, part: tuple[int, int]) -> list[tuple]:
+def _open(values: dict, manifest: dict, ids: tuple, part: tuple[int, int]) -> list[tuple]:
     """Open run and arrays: the first process makes what is missing, then all read it."""
     folder, run = workspace.data_dir(values["dataset"]), workspace.run_dir(values["run_name"])
     if part[0] == 0:
         settings = {name: values[name] for name in SETTINGS} | {"full_batches": True}
         settings |= {"classes": names} if (names := datasets.class_names(manifest)) else {}
+        few = values["training_pairs"]
+        settings |= {"training_pairs": few} if few else {}
         runs.open_run(run, parameters=settings, data_sha256=manifest["data_sha256"])
 
     def open_all() -> list[tuple]:
-        kinds = manifest["split"]["train"], manifest["split"]["validation"]
-        return [batches.open_arrays(folder, i, image_size=values["image_size"]) for i in kinds]
+        size = values["image_size"]
+        return [batches.open_arrays(folder, names, image_size=size) for names in ids]
 
     pairs = open_all() if part[0] == 0 else None
     _wait_for_all("arrays")
