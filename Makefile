@@ -8,6 +8,9 @@ NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600
 # on a phantom in another face, and with them the last digits of some numbers.
 ifdef OLDEST
 NBVAL := $(patsubst --nbval,--nbval-lax,$(NBVAL))
+# What these versions warn of was mended in later ones, so here no warning is an error. (In GDCM one
+# that becomes an error while it is imported ends the process.)
+export PYTEST_ADDOPTS := -W default
 endif
 
 # `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
@@ -23,7 +26,7 @@ PRACTICE = $(sort $(filter-out $(LESSON),$(wildcard notebooks/[0-9][0-9]_*.ipynb
 GROUPS = batch
 READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
 
-.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep badges clean
+.PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep site badges clean
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
@@ -44,7 +47,7 @@ test-slow: $(READY_ALL) test-browser  ## what needs minutes, root or a browser; 
 	@$(call session,tests/slow); slow=$$?; \
 	[ -z "$(PRACTICE)" ] || $(PY) -m pytest $(NBVAL) $(PRACTICE) || exit 1; exit $$slow
 
-test-browser: $(VENV)/.ready-browser  ## the series in JupyterLab in a browser; pictures in runs/browser
+test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo  ## the series in JupyterLab in a browser; pictures in runs/browser
 	@$(call session,tests/browser)
 
 # One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).
@@ -65,14 +68,20 @@ notebooks: $(VENV)/.ready-dev $(if $(ALL),$(READY_ALL))  ## execute the lesson i
 bench: $(VENV)/.ready-batch  ## benchmarks, not part of the tests; run them alone on the machine
 	@for f in tests/benchmarks/*.py; do echo "$$f"; $(PY) "$$f" || exit 1; done
 
-# As root, which containers are, Jupyter wants to be told that this is meant.
+# As root, which containers are, Jupyter wants to be told that this is meant. docs/lab makes it show
+# Markdown as a page, the contents that it opens and the glossary that the notebooks lead to.
 lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make lab [LAB_ARGS=--port=9000]
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
-	    --LabApp.default_url=/lab/tree/notebooks/01_restructure_dataset.ipynb $(LAB_ARGS)
+	    --LabApp.app_settings_dir=docs/lab --LabApp.default_url=/lab/tree/docs/index.md $(LAB_ARGS)
 
 sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm|kubernetes] [DRY=1]
 	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
 	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
+
+# The trees between source and page lie beside the site, so that a second call builds what changed.
+site: $(VENV)/.ready-site  ## the series as pages to read, in build/site; nothing is executed
+	@$(PY) -m sphinx -q -b html -d build/site-trees -c docs . build/site
+	@echo "build/site/index.html"
 
 badges: $(VENV)/.ready  ## write the address everywhere: make badges REPOSITORY=owner/name
 	@$(PY) tools/maintain.py badges $(REPOSITORY)
@@ -115,7 +124,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser $(READY_ALL): $(VENV)/.ready-dev
+$(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL): $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@

@@ -251,3 +251,16 @@ def test_phantoms_that_tell_sides_apart_say_what_their_masks_hold():
 def test_a_data_set_of_sides_is_not_taken_for_one_of_both():
     with pytest.raises(ValueError, match="differently: source was 'phantom .*', here .*, sides"):
         datasets.require(MADE, **ASKED, phantom_masks="sides")
+
+
+def test_some_training_pairs_are_drawn_at_random_and_more_hold_the_fewer():
+    ids, others = [f"p{k}" for k in range(50)], ["v0", "v1"]
+    manifest = {"split": {"train": ids, "validation": others}, "split_seed": 3}
+    (five, _), (ten, validation) = (datasets.used_ids(manifest, count) for count in (5, 10))
+    assert len(set(five)) == 5 and five == ten[:5] and set(ten) < set(ids)
+    assert sorted(datasets.used_ids(manifest, 50)[0]) == sorted(ids) and validation == others
+    assert five != datasets.used_ids(manifest | {"split_seed": 4}, 5)[0] and five != ids[:5]
+    assert all(type(name) is str for name in five)
+    assert datasets.used_ids(manifest) == datasets.used_ids(manifest, 0) == (ids, others)
+    with pytest.raises(ValueError, match="training_pairs is 51, but .* has 50 .* use 50, or 0"):
+        datasets.used_ids(manifest, 51)

@@ -1,5 +1,6 @@
 """The checks of what a reader writes: right, not written yet, each usual mistake, an exception."""
 
+import math
 import re
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def enough_one_by_one(pairs, scores, margin):
             return number
 
 
+def my_deviation(groups):
+    squares = sum(((group - group.mean()) ** 2).sum() for group in groups)
+    return (squares / (sum(map(len, groups)) - len(groups))) ** 0.5
+
+
+def deviation_one_by_one(groups):
+    deviations = [run - sum(group) / len(group) for group in groups for run in group]
+    return math.sqrt(math.fsum(d * d for d in deviations) / (len(deviations) - len(groups)))
+
+
 SOLUTIONS = {
     "check_pairs": [my_pairs, pairs_one_by_one, lambda i, m: tuple(my_pairs(i, m))],
     "check_mean_mask": [my_mean_mask, lambda masks: np.mean(masks, axis=0)],
@@ -95,6 +106,7 @@ SOLUTIONS = {
     "check_dice": [my_dice, metrics.dice],
     "check_bootstrap": [my_bootstrap, bootstrap_of_rows],
     "check_enough": [my_enough, enough_one_by_one],
+    "check_deviation": [my_deviation, deviation_one_by_one],
 }
 
 
@@ -109,7 +121,7 @@ def test_a_solution_is_right(told, check, solution):
 
 
 def test_every_check_has_a_solution():
-    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 7
+    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 8
 
 
 # --------------------------------------------------------------------------- the usual mistakes
@@ -235,6 +247,17 @@ MISTAKES = {
         ("this is a score", lambda n, s, m: next(x for x in s if x >= max(s) - m)),
         ("need not be the smallest", lambda n, s, m: n[s >= s.max() - m][0]),
     ],
+    "check_deviation": [
+        ("distance between settings", lambda g: np.std([run for group in g for run in group])),
+        ("distance between settings", lambda g: np.concatenate(g).std(ddof=1)),
+        ("has used up one run", lambda g: np.concatenate([x - x.mean() for x in g]).std()),
+        ("only one mean", lambda g: np.concatenate([x - x.mean() for x in g]).std(ddof=1)),
+        ("squares, not deviations", lambda g: np.mean([x.std(ddof=1) for x in g if len(x) > 1])),
+        ("squares, not deviations", lambda g: sum(x.std() for x in g) / len(g)),
+        ("more runs knows more", lambda g: np.sqrt(np.mean([x.var(ddof=1) for x in g
+                                                            if len(x) > 1]))),
+        ("the root is missing", lambda g: my_deviation(g) ** 2),
+    ],
 }
 
 
@@ -336,6 +359,21 @@ def test_a_changed_argument_is_told(told):
     assert "work on a copy" in told("check_dice", my_dice)
 
 
+def test_a_changed_array_in_a_list_is_told(told):
+    def my_deviation(groups):
+        groups[0] -= groups[0].mean()
+        return my_deviation_of_copies(groups)
+
+    def emptied(groups):
+        result = my_deviation_of_copies(groups)
+        groups.pop()
+        return result
+
+    my_deviation_of_copies = SOLUTIONS["check_deviation"][0]
+    for changes in (my_deviation, emptied):
+        assert "changed what it was given" in told("check_deviation", changes)
+
+
 def test_an_answer_is_the_same_each_time(told):
     assert len({told("check_bootstrap", unpaired) for _ in range(2)}) == 1
 
@@ -359,5 +397,5 @@ def test_the_notebooks_that_ask_hold_a_stub_and_a_solution_that_is_right(told):
                 assert "right in all" in told(found[1], solution[found[2]])
     expected = {"check_pairs": "01", "check_mean_mask": "02", "check_parameters": "03",
                 "check_update": "04", "check_dice": "05", "check_bootstrap": "06",
-                "check_enough": "09"}
+                "check_enough": "09", "check_deviation": "10"}
     assert asked.items() <= expected.items()

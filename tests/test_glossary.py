@@ -14,7 +14,7 @@ NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 # Bold for its weight or as the name of a row, not to explain a word. Besides: what ends like a
 # sentence or a heading ("Limits.", "Hypothesis:"), numbers of exercises, and all of a title cell.
 EMPHASES = {"not", "guilty", "not guilty", "ours", "few", "few+"}
-ENTRY = re.compile(r"^### (.+)\n\n(.+) \[(\d\d)\]\(\.\./notebooks/(\d\d_\w+\.ipynb)\)$", re.M)
+ENTRY = re.compile(r"^## (.+)\n\n(.+) \[(\d\d)\]\(\.\./notebooks/(\d\d_\w+\.ipynb)\)$", re.M)
 
 
 def plain(text: str) -> str:

@@ -14,6 +14,7 @@ from scipy import signal
 
 from unet_lib import datasets, metrics, phantom, pixels, workspace
 from unet_lib.intake import prepare
+from unet_lib.series import study
 
 
 def lift(notebook: str, *names: str, **known) -> dict:
@@ -184,6 +185,14 @@ def test_the_recipe_that_notebook_07_finds_helps_on_validation_and_on_test_image
     assert second >= first + 0.02
     found = dict(re.findall(r"^(\w+) +Dice ([\d.]+)", printed("07", "test"), re.M))
     assert set(found) == {"validation", "test"} and float(found["test"]) >= first + 0.02
+
+
+@pytest.mark.parametrize(("count", "deviation"), [(1, 0.1), (3, 0.02), (40, 2.0)])
+def test_the_luck_of_notebook_10_is_that_on_the_page_of_a_sweep(count, deviation):
+    expected_maximum = lift("10", "expected_maximum")["expected_maximum"]
+    for seed in (0, 7):
+        expected = study.expected_maximum(count, deviation, seed=seed)
+        assert expected_maximum(count, deviation, seed=seed) == pytest.approx(expected)
 
 
 def test_macs_of_notebook_08_agree_with_the_published_13_74_gmac():

@@ -657,6 +657,7 @@ OTHER = {  # for every parameter a value that is not the default
     "learning_rate": 0.003, "epochs": 2, "val_fraction": 0.25, "seed": 5, "split_seed": 6,
     "split": "last", "group_by": "^(PHANTOM_[0-9]+)_", "mask_values": "1-255",
     "intensity": "0,4095", "invert": "auto", "empty_masks": "keep", "follow_links": True,
+    "training_pairs": 6, "judged_epoch": "last",
     "width": 8, "head": "direct", "normalization": "batch", "standardize": True, "dropout": 0.0,
     "loss": "bce_dice", "schedule": "cosine", "augment": True, "augmentation_strength": 1.5,
     "precision": "mixed_bfloat16", "phantom_masks": "sides", "flip": True, "parts": 3,

@@ -91,8 +91,9 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.predict": LOW | {"commands.job", "commands.models", "commands.outputs",
                                "commands.pictures", "commands.table", "commands.truth",
                                "intake.intensity"},
-    "__main__": LOW | {"commands.check", "commands.job", "commands.predict", "series.plan",
-                       "series.drive", "series.execute", "series.report"},
+    "commands.demo": {"commands.job", "commands.models", "commands.pictures"},
+    "__main__": LOW | {"commands.check", "commands.demo", "commands.job", "commands.predict",
+                       "series.plan", "series.drive", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 

@@ -67,8 +67,11 @@ def fold(unet):
 
     Each normalization is a factor and an offset for each channel; both go into the convolution
     before it. What stays is the architecture of the original but for its head, and a third less
-    time for a prediction.
+    time for a prediction. The file is to open in older versions of Keras as well: it names no
+    initializer whose settings have grown since.
     """
+    from keras import initializers
+
     from unet_lib import architecture
 
     plain = architecture.build_unet(SIZE, width=RECIPE["width"], head="direct", standardize=True)
@@ -82,7 +85,9 @@ def fold(unet):
             gamma, beta, mean, variance = after.get_weights()
             factor = gamma / np.sqrt(variance + after.epsilon)
             weights = [weights[0] * factor, beta - mean * factor]
-        next(folded).set_weights(weights)
+        plainly = next(folded)
+        plainly.set_weights(weights)
+        plainly.kernel_initializer = initializers.Zeros()
     return plain
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m unet_lib run`, `check`, `predict` and `sweep`."""
+"""The command line: `python -m unet_lib run`, `check`, `predict`, `sweep` and `demo`."""
 
 import argparse
 import os
@@ -35,6 +35,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
     _add_predict(commands)
     _add_sweep(commands)
+    _add_demo(commands)
     return parser.parse_args(arguments)
 
 
@@ -91,6 +92,19 @@ def _add_sweep(commands) -> None:
     add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")
 
 
+def _add_demo(commands) -> None:
+    """Describe the command `demo`."""
+    parser = commands.add_parser(
+        "demo", help="a page on this machine: drop an X-ray, see its mask (not for clinical use)",
+        description="Serve a page on 127.0.0.1 alone: drop an X-ray, see mask, outline and doubt,"
+        " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio:"
+        " pip install '.[demo]'. Ctrl-C ends it",
+    )
+    add = parser.add_argument
+    add("--model", metavar="RUN_OR_FILE", help="as of predict")
+    add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
@@ -102,7 +116,8 @@ def _share(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
-    do = {"run": _run, "check": _check, "predict": _predict, "sweep": _sweep}[asked.command]
+    do = {"run": _run, "check": _check, "predict": _predict, "sweep": _sweep,
+          "demo": _demo}[asked.command]
     try:
         return do(asked)
     except KeyboardInterrupt:
@@ -147,6 +162,12 @@ def _sweep(asked: argparse.Namespace) -> int:
     except plan.Refused as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
+
+
+def _demo(asked: argparse.Namespace) -> int:
+    from unet_lib.commands import demo
+
+    return demo.run(asked.model, port=asked.port)
 
 
 def _in_checkout(command: str) -> bool:

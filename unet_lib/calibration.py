@@ -15,7 +15,7 @@ def reliability(masks: np.ndarray, probabilities: np.ndarray, *, bins: int = 15)
     Returns:
         said: (bins,) float, mean probability in each bin; found: (bins,) float, share of lung;
         share: (bins,) float, share of all pixels, summing to 1; `said` and `found` are NaN in an
-        empty bin. error: the expected calibration error, the mean of |said - found| over pixels.
+        empty bin. error: the expected calibration error, the mean of abs(said - found) over pixels.
 
     Source:
         Guo et al., arXiv:1706.04599, who bin the confidence of the predicted class; here it is the

@@ -173,6 +173,27 @@ def read_mask(path: str | Path) -> np.ndarray:
     return mask if mask.max(initial=0) < 128 else (mask >= 128).astype(np.uint8)
 
 
+def used_ids(manifest: dict, training_pairs: int = 0) -> tuple[list[str], list[str]]:
+    """Return the ids of the pairs that train and of those that validate.
+
+    Args:
+        manifest: from `load_manifest`.
+        training_pairs: how many train, drawn at random by the random seed of the split; a larger
+            number holds those of a smaller one. 0 for all, in the manifest's order.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    ids, validation = manifest["split"]["train"], manifest["split"]["validation"]
+    if training_pairs > len(ids):
+        raise ValueError(f"training_pairs is {training_pairs}, but the data set has {len(ids)}"
+                         f" training pairs; use {len(ids)}, or 0 for all")
+    if training_pairs:
+        drawn = np.random.default_rng(manifest["split_seed"]).permutation(ids)
+        ids = [str(name) for name in drawn[:training_pairs]]
+    return ids, validation
+
+
 def class_names(manifest: dict) -> list[str]:
     """Return the names of the classes that a data set's masks tell apart, in the order of their
     numbers 1, 2, ...; none where there is foreground and background alone.

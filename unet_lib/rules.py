@@ -197,6 +197,19 @@ def source() -> Rule:
     return Rule(str, allowed, fits, _missing)
 
 
+def file(ending: str) -> Rule:
+    """Paths of files that exist and end so; "" for none."""
+
+    def fits(value: str) -> bool:
+        return value == "" or (value.endswith(ending) and _exists(value))
+
+    def remedy(value: object) -> str:
+        named = isinstance(value, str) and value.endswith(ending) and "\0" not in value
+        return f"looked for {workspace.resolve(value)}" if named else "use ''"
+
+    return Rule(str, f"a {ending} file that exists, or '' for none", fits, remedy)
+
+
 def _exists(path: str) -> bool:
     try:
         return bool(path.strip()) and workspace.resolve(path).exists()

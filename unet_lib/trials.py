@@ -255,8 +255,8 @@ def train_run(run: Path, folder: Path, settings: dict) -> dict:
     size, epochs, batch_size = (settings[n] for n in ("image_size", "epochs", "batch_size"))
     runs.open_run(run, parameters=settings, data_sha256=manifest["data_sha256"])
     training_pairs, validation_pairs = (
-        batches.open_arrays(folder, manifest["split"][part], image_size=size)
-        for part in ("train", "validation")
+        batches.open_arrays(folder, ids, image_size=size)
+        for ids in datasets.used_ids(manifest, settings.get("training_pairs", 0))
     )
     steps = batches.steps_per_epoch(len(training_pairs[0]), batch_size)
     keras.utils.set_random_seed(settings["seed"])

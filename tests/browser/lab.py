@@ -60,10 +60,12 @@ class Lab:
         self.server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", "--no-browser", "--allow-root",
              f"--port={self.address.rsplit(':', 1)[1]}", f"--notebook-dir={self.root}",
-             f"--IdentityProvider.token={self.token}"],
+             f"--IdentityProvider.token={self.token}",
+             "--LabApp.app_settings_dir=docs/lab"],  # as `make lab`
+            cwd=self.root,
             env={k: v for k, v in os.environ.items() if k != "MPLBACKEND"} | own,
             stdout=self.log, stderr=subprocess.STDOUT)  # fmt: skip
-        wait_for(lambda: self.ask("status") is not None, seconds=90, what="the server")
+        wait_for(lambda: self.ask("status") is not None, seconds=180, what="the server")
 
     def ask(self, what: str):
         """Return the answer of the server's REST interface, None while there is none."""
@@ -92,7 +94,7 @@ class Lab:
     def open(self, browser) -> None:
         """Open the one page."""
         self.page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(120_000)
         self.page.goto(f"{self.address}/lab?token={self.token}")
         self.page.wait_for_selector(".lm-MenuBar-itemLabel")
 

@@ -110,6 +110,17 @@ def test_notebook_in_the_browser(lab, stem, pictures):
         follow(lab, *following)
 
 
+def test_the_contents_lead_into_the_series(lab, pictures):
+    """What `make lab` opens is a page, and its first row opens the first notebook."""
+    lab.page.goto(f"{lab.address}/lab/workspaces/contents/tree/docs/index.md?reset")
+    row = lab.page.locator(".jp-MarkdownViewer td a").first
+    row.wait_for()
+    lab.page.screenshot(path=pictures / "contents.png")
+    row.click()
+    tab = lab.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=f"{STEMS[0]}.ipynb")
+    tab.wait_for()
+
+
 def test_dark_theme(lab, pictures):
     lab.end_kernels()
     lab.page.locator(".lm-MenuBar-itemLabel", has_text="Settings").first.click()

@@ -47,6 +47,15 @@ def test_a_preview_says_steps_hours_and_memory_and_writes_nothing(folder, capsys
     assert not workspace.run_dir("study").exists()
 
 
+def test_a_preview_counts_only_the_pairs_that_train(folder, capsys, monkeypatch):
+    more = {"epochs": 3, "batch_size": 4, "training_pairs": 5}
+    monkeypatch.setattr(plan, "defaults", lambda n, real=plan.defaults: {
+        **real(n), **(more if n.stem == "04_train" else {})})
+    monkeypatch.setattr(drive, "_probe", lambda kind: (2.0, 800.0))
+    assert drive.preview(toys.study(folder, "grid: {width: [4]}"), folder=folder) == 0
+    assert " 6 " in capsys.readouterr().out  # three times two batches of up to four
+
+
 def test_a_fold_trains_on_what_it_does_not_hold(folder):
     asked = sweep.read(toys.study(folder, "folds: 3"), folder=folder)
     assert [drive._pairs(maker, name) for name, maker in asked.makers.items()] == [8, 8, 8]  # of 12

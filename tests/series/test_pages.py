@@ -22,18 +22,19 @@ def page(home, lines):
 
 def test_settings_figures_and_failures(tmp_path):
     lines = [("a", 4, 0, "done", "", 0.5), ("b", 4, 1, "done", "", 0.7),
-             ("c", 8, 0, "done", "", 0.8), ("d", 8, 1, "failed", REASON, "")]
+             ("c", 8, 0, "done", "", 0.8), ("d", 8, 1, "failed", REASON, ""),
+             ("e", 8, 2, "done", "", 0.9)]
     for k, name in enumerate("abc"):
         values = dict.fromkeys(runs.COLUMNS, [1.0, 2.0]) | {"val_dice": [0.1, k / 10]}
         runs.write_history(tmp_path / name, values)
     found = page(tmp_path, lines)
     text = " ".join(found.text.split())
-    assert "3 of 4 runs are done, 2 settings." in text
+    assert "4 of 5 runs are done, 2 settings." in text
     assert "width 40.60000.5000 to 0.70002 of 2" in text
-    assert "width 8 (highest)0.80000.8000 to 0.80001 of 2" in text
-    assert "One run deviates by 0.1414 from the mean of its setting" in text
+    assert "width 8 (highest)0.85000.8000 to 0.90002 of 3" in text
+    assert "One run deviates by 0.1118 from the mean of its setting" in text
     luck = float(re.search(r"would still look (0\.\d{4}) better", text)[1])
-    assert luck == pytest.approx(0.5642 * 0.1414, rel=0.05)  # of two; the best ran once
+    assert luck == pytest.approx(0.5642 * 0.1118 / 2**0.5, rel=0.05)  # of two, twice each
     assert "dfailed04_trainfitMemoryError: <b>no</b> memory & morewhat ran" in text
     assert len(found.images) == 2 and all(s.startswith("data:image/png") for s in found.images)
     assert all(len(alt.split()) > 8 for alt in found.described)

@@ -70,14 +70,14 @@ def test_a_setting_of_which_nothing_is_done_has_no_numbers(rows):
     assert study.best(study.summarize(failed)) is None
 
 
-def test_the_spread_is_that_around_each_settings_own_mean(rows):
+def test_the_deviation_is_that_around_each_settings_own_mean(rows):
     """Two settings with two runs each: two degrees of freedom; a single run adds none."""
     squares = 2 * 0.1**2 + 2 * 0.01**2
-    assert study.spread(rows) == pytest.approx((squares / 2) ** 0.5)
-    assert study.spread([rows[0], rows[2]]) is None
+    assert study.deviation(rows) == pytest.approx((squares / 2) ** 0.5)
+    assert study.deviation([rows[0], rows[2]]) is None
     many = [row(w, "bce", s, 0.5 + 0.1 * w + 0.02 * noise) for s in range(40)
             for w, noise in zip((1, 2, 3), np.random.default_rng(s).normal(size=3), strict=True)]
-    assert study.spread(many) == pytest.approx(0.02, rel=0.15)
+    assert study.deviation(many) == pytest.approx(0.02, rel=0.15)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 30])

@@ -1,4 +1,4 @@
-"""Checks of what a reader writes about training and its result: notebooks 04 to 06, and 09."""
+"""Checks of what a reader writes about training and its result: notebooks 04 to 06, 09, 10."""
 
 from collections.abc import Callable
 
@@ -178,3 +178,44 @@ def check_enough(my_enough: Callable) -> None:
 
 def _curve_case(name: str, pairs: tuple, scores: tuple, expected: int, margin: float = 0.01):
     return Case(name, (np.array(pairs), np.array(scores), margin), expected)
+
+
+def check_deviation(my_deviation: Callable) -> None:
+    """Try the deviation of a run around the mean of its setting (notebook 10), print the answer.
+
+    Args:
+        my_deviation: takes a list of arrays (N,), the Dice of the runs of each setting. Returns the
+            standard deviation of one run around the mean of its own setting, all settings together.
+    """
+    print(answer(my_deviation, [
+        _deviation_case("two settings of two runs", [[0.5, 0.7], [0.8, 0.9]], 0.111803),
+        _deviation_case("equally noisy, far apart", [[0.1, 0.2], [0.8, 0.9]], 0.070711),
+        _deviation_case("one noisy, one quiet", [[0.5, 0.9], [0.7, 0.7]], 0.2),
+        _deviation_case("unequal numbers of runs", [[0.4, 0.6, 0.8], [0.9, 0.92]], 0.163503),
+        _deviation_case("a setting with one run", [[0.5, 0.7], [0.9]], 0.141421),
+        _deviation_case("one setting", [[0.6, 0.7, 0.8]], 0.1),
+    ], {
+        "it holds the distance between settings too. Take each run's deviation from the mean of "
+        "its own setting.": [
+            lambda g: np.std(np.concatenate(g)), lambda g: np.std(np.concatenate(g), ddof=1)],
+        "each setting has used up one run for its mean: divide by the runs minus the settings.": [
+            lambda g: (_squares(g) / sum(map(len, g))) ** 0.5],
+        "only one mean is taken off; each setting has its own: divide by the runs minus the "
+        "settings.": [lambda g: (_squares(g) / (sum(map(len, g)) - 1)) ** 0.5],
+        "average squares, not deviations, and take the root at the end.": [
+            lambda g: np.mean([np.std(each, ddof=1) for each in g if len(each) > 1]),
+            lambda g: np.mean([np.std(each) for each in g])],
+        "a setting with more runs knows more: add up the squares of all runs, then divide once.": [
+            lambda g: np.mean([np.var(each, ddof=1) for each in g if len(each) > 1]) ** 0.5],
+        "this is a variance; the root is missing.": [
+            lambda g: _squares(g) / (sum(map(len, g)) - len(g))],
+    }))
+
+
+def _deviation_case(name: str, groups: list, expected: float) -> Case:
+    return Case(name, ([np.array(group) for group in groups],), expected, 1e-5)
+
+
+def _squares(groups: list) -> float:
+    """Return the sum of the squared deviations of all runs from the mean of their setting."""
+    return float(sum(np.var(group) * len(group) for group in groups))

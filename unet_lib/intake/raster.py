@@ -6,8 +6,11 @@ import threading
 import warnings
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
-from cv2.utils import logging as opencv_log
+
+# OpenCV 4 has it at the top, 5 in a module of its own; both return the level before.
+_opencv_log = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
 
 MAX_PIXELS = 250_000_000
 """The largest picture that is read, in pixels; looked up in the header, before anything is decoded.
@@ -106,7 +109,7 @@ def quiet():
         if _quiet_depth == 0:
             _quiet_exit.enter_context(warnings.catch_warnings())
             _quiet_exit.callback(setattr, log, "disabled", log.disabled)
-            _quiet_exit.callback(opencv_log.setLogLevel, opencv_log.setLogLevel(0))
+            _quiet_exit.callback(_opencv_log, _opencv_log(0))
             warnings.simplefilter("ignore")
             log.disabled = True
         _quiet_depth += 1

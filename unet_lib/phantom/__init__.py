@@ -35,7 +35,7 @@ def draw(
     Returns:
         image: (H, W) uint8, bone and tissue bright, air dark.
         mask: (H, W) uint8, 255 on both lungs, 0 elsewhere. As in the Shenzhen set, polygons drawn
-            as by hand, heart and mediastinum left out, ending at the diaphragm.
+        as by hand, heart and mediastinum left out, ending at the diaphragm.
         label: 0 for a normal chest, 1 for one with opacities.
 
     Raises:

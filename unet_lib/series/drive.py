@@ -111,7 +111,8 @@ def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOK
         key = tuple(kind.items())
         if key not in timed:
             timed[key] = _probe(kind)
-        pairs = _pairs(asked.makers[point.dataset], point.dataset)
+        every = _pairs(asked.makers[point.dataset], point.dataset)
+        pairs = values.get("training_pairs") or every
         steps = values["epochs"] * -(-pairs // values["batch_size"]) if pairs else None
         seconds = steps * timed[key][0] if steps else None
         hours += (seconds or 0) / 3600

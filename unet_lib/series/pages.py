@@ -27,7 +27,7 @@ def write(home: Path) -> None:
         ("Parameter against Dice", "Validation Dice of each run over the values of each parameter"
          " that varies, with mean and range of each value; the table above has the numbers.",
          study.parameter_figure(rows)),
-        ("Learning curves", "Validation Dice of each run over the epochs; the best settings have a"
+        ("Training curves", "Validation Dice of each run over the epochs; the best settings have a"
          " line of their own, the others are grey.", study.curves_figure(home, rows)),
     ):
         if figure:
@@ -52,7 +52,7 @@ def _head(rows: list[dict]) -> str:
         return text
     text += f" The highest mean Dice, {best['mean']:.4f}, has the setting **{best['setting']}**."
     count = sum(line["done"] > 0 for line in table)
-    deviation = study.spread(rows)
+    deviation = study.deviation(rows)
     if count < 2:
         return text
     if deviation is None:

@@ -93,7 +93,7 @@ def best(table: list[dict]) -> dict | None:
     return max(done, key=lambda line: line["mean"]) if done else None
 
 
-def spread(rows: list[dict], measure: str = "dice") -> float | None:
+def deviation(rows: list[dict], measure: str = "dice") -> float | None:
     """Return the standard deviation of one run around the mean of its setting.
 
     All settings together; None if none was run twice. Folds score other images each, so with folds
@@ -183,7 +183,7 @@ def _parameter(ax: Axes, name: str, done: list[dict], measure: str) -> None:
 
 
 def curves_figure(home: Path, rows: list[dict]) -> Figure | None:
-    """Lay the learning curves of all runs over each other; None where no run has one.
+    """Lay the training curves of all runs over each other; None where no run has one.
 
     The best settings have a line of their own, the others are grey.
 
