@@ -118,7 +118,9 @@ def test_wheel_says_what_it_needs(installed, tmp_path):
     assert needs == TABLE["dependencies"]
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("run", "--help"), ("export", "--help")], ids=" ".join
+)
 def test_help_answers_from_an_empty_folder(installed, tmp_path, arguments):
     command = installed.with_name("unet-lowered" + installed.suffix)
     for words in ((installed, "-m", "unet_lib"), (command,)):

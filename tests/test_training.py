@@ -47,7 +47,7 @@ def fit(run, *, epochs=3, callbacks=(), before=(), validation=None):
     runs.open_run(run, parameters={**SETTINGS, "epochs": epochs}, data_sha256="d" * 64)
     unet, done = training.resume(run, compiled(), epochs=epochs)
     # eager: for a model this small, tracing a graph would take longer than all its steps
-    unet.run_eagerly = True
+    unet.run_eagerly = keras.backend.backend() == "tensorflow"
     stream = batches.training_batches(
         stack, masks, batch_size=4, epochs=epochs, seed=0, first_epoch=done
     )
@@ -70,6 +70,7 @@ class InterruptAt(keras.callbacks.Callback):
         self.step = step
 
     def on_train_batch_end(self, batch, logs=None):
+        training.rate_now(self.model)  # or JAX does not tell how many steps were made
         if int(self.model.optimizer.iterations) == self.step:
             raise KeyboardInterrupt
 
@@ -141,6 +142,7 @@ import keras
 class Slow(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         print("step", flush=True)
+        t.training.rate_now(self.model)
         if self.model.optimizer.iterations >= 3:  # in the middle of the second epoch
             import time; time.sleep(60)
 

@@ -16,6 +16,7 @@ Flat rooms, which notebooks import:
 - `plotting`: figures that more than one notebook shows
 - `experiments`: many small trainings, compiled, remembered in a table, and its figures
 - `trials`: trials of notebook 07, with data spoiled on purpose; a whole run by a recipe
+- `parallel`: one training on several processes, on Keras' JAX backend
 - `exercises`: checks of what a reader writes, answered as by a teacher
 
 Wings around them: `intake` (other people's data), `series` (running notebooks), `commands` (what

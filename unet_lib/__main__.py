@@ -1,4 +1,4 @@
-"""The command line: `python -m unet_lib run`, `check`, `predict`, `sweep` and `demo`."""
+"""The command line: `python -m unet_lib run`, `check`, `predict`, `export`, `sweep`, `demo`."""
 
 import argparse
 import os
@@ -34,6 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
     _add_predict(commands)
+    _add_export(commands)
     _add_sweep(commands)
     _add_demo(commands)
     return parser.parse_args(arguments)
@@ -73,6 +74,23 @@ def _add_predict(commands) -> None:
     add("--labelme", action="store_true", help="also write outlines to correct with LabelMe")
     add("--no-overlays", action="store_true", help="do not write pictures with outlines")
     add("--overwrite", action="store_true", help="predict anew what is done")
+
+
+def _add_export(commands) -> None:
+    """Describe the command `export`."""
+    parser = commands.add_parser(
+        "export", help="write a model for other runtimes: ONNX, OpenVINO, LiteRT",
+        description="Write a model for other runtimes, after comparing each file with Keras on"
+        " phantoms: DIR/lungs.onnx, lungs.xml (with .bin; also lungs_int8.xml, in 8 bits) and"
+        " lungs.tflite. A JSON file beside each says what it takes and gives. `predict --model"
+        " FILE` runs them without TensorFlow. Needs packages: pip install '.[ship]'",
+        epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
+    )
+    add = parser.add_argument
+    add("--out", required=True, metavar="DIR", help="where to write; other files there stay")
+    add("--model", metavar="RUN_OR_FILE",
+        help="a .keras file, or a finished run (default: the model that was trained on phantoms)")
+    add("--format", choices=("onnx", "openvino", "litert"), help="this one alone (default: all)")
 
 
 def _add_sweep(commands) -> None:
@@ -116,7 +134,7 @@ def _share(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
     asked = parse(arguments)
-    do = {"run": _run, "check": _check, "predict": _predict, "sweep": _sweep,
+    do = {"run": _run, "check": _check, "predict": _predict, "export": _export, "sweep": _sweep,
           "demo": _demo}[asked.command]
     try:
         return do(asked)
@@ -146,6 +164,13 @@ def _predict(asked: argparse.Namespace) -> int:
     true_masks = Path(asked.truth) if asked.truth else None
     return predict.run(asked.images, Path(asked.out), options=options, model=asked.model,
                        true_masks=true_masks, mask_values=asked.mask_values)
+
+
+def _export(asked: argparse.Namespace) -> int:
+    from unet_lib.commands import export, runtimes
+
+    formats = (asked.format,) if asked.format else tuple(runtimes.FORMATS)
+    return export.run(Path(asked.out), model=asked.model, formats=formats)
 
 
 def _sweep(asked: argparse.Namespace) -> int:

@@ -56,7 +56,7 @@ class Augmentation:
             self.ranges["brightness"] = (-0.1 * strength, 0.1 * strength)
             self.ranges["gamma"] = (0.75**strength, 0.75**-strength)
 
-    def __call__(self, images, masks, *, seed: tuple):
+    def __call__(self, images, masks, *, seed: tuple, place: tuple | None = None):
         """Transform a batch.
 
         Args:
@@ -64,6 +64,8 @@ class Augmentation:
             masks: (B, H, W, 1) float32 in {0, 1}, or numbers of classes.
             seed: two whole numbers, or scalar integer tensors; the same seed gives the same
                 transformations.
+            place: (first, whole) if these are pairs number first, first + 1, ... of a batch of
+                `whole`: each is transformed as it would be there.
 
         Returns:
             images and masks, shapes, dtypes and ranges as before. Masks of one class are
@@ -71,9 +73,12 @@ class Augmentation:
             outlines smooth.
         """
         images, masks = tf.cast(images, tf.float32), tf.cast(masks, tf.float32)
-        draws = self.draw(tf.shape(images)[0], seed=seed)
+        first, whole = place or (0, tf.shape(images)[0])
+        rows = slice(first, first + tf.shape(images)[0])
+        draws = {name: drawn[rows] for name, drawn in self.draw(whole, seed=seed).items()}
         if self.flip:
-            images, masks = turn_over(images, masks, seed=seed)
+            turned = draw_turns(whole, seed=seed)[rows]
+            images, masks = turn_over(images, masks, turned)
         if "gamma" in draws:
             images = change_grey(images, draws["contrast"], draws["brightness"], draws["gamma"])
         if "rotation" in draws:
@@ -127,18 +132,22 @@ def change_grey(images, contrast, brightness, gamma):
     return tf.exp(gamma * tf.math.log(images))  # images ** gamma, six times as fast
 
 
-def turn_over(images, masks, *, seed: tuple):
-    """Exchange left and right in a pair or not, at random.
+def draw_turns(count, *, seed: tuple):
+    """Draw which of `count` pairs to turn over, (count, 1, 1, 1) bool; seed as for a call."""
+    own = tf.random.experimental.stateless_fold_in(
+        tf.stack([tf.cast(part, tf.int64) for part in seed]), 1
+    )  # apart from the numbers that are drawn without a flip
+    return tf.random.stateless_uniform((count, 1, 1, 1), own) < 0.5
+
+
+def turn_over(images, masks, turned):
+    """Exchange left and right in some pairs.
 
     Args:
         images: (B, H, W, 1) float32.
         masks: the same shape.
-        seed: as for a call of `Augmentation`.
+        turned: (B, 1, 1, 1) bool, which.
     """
-    own = tf.random.experimental.stateless_fold_in(
-        tf.stack([tf.cast(part, tf.int64) for part in seed]), 1
-    )  # apart from the numbers that are drawn without a flip
-    turned = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), own) < 0.5
     return tuple(tf.where(turned, tf.reverse(part, [2]), part) for part in (images, masks))
 
 

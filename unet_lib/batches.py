@@ -130,6 +130,8 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     augment: Augmentation | None = None,
+    full_batches: bool = False,
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Batches of all epochs in one stream, shuffled anew for each epoch.
 
@@ -144,22 +146,33 @@ def training_batches(
         seed: any whole number.
         first_epoch: epochs already done.
         augment: what to do to each batch, if anything.
+        full_batches: leave out what does not fill a batch: other pairs in each epoch.
+        part: (number, of how many): each batch of `batch_size` pairs is cut into as many equal
+            pieces, and only this one is read, as it is in the whole batch. For full batches.
 
     Returns:
         A data set of (image, mask) as in `evaluation_batches`, with `steps_per_epoch(N,
-        batch_size)` batches for each epoch.
+        batch_size)` batches for each epoch; of full batches alone N // batch_size.
+
+    Raises:
+        ValueError: the batches cannot be cut into equal pieces.
     """
     count, steps = len(images), steps_per_epoch(len(images), batch_size)
+    steps = count // batch_size if full_batches else steps
+    first, piece = _piece(batch_size, part)
 
     def one_epoch(epoch):
         order = tf.random.experimental.stateless_shuffle(tf.range(count), tf.stack([seed, epoch]))
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate(epoch * steps)
+        rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, full_batches)
+        return rows.enumerate(epoch * steps)
 
     load = _loader(images, masks)
 
     def one_batch(step, rows):
-        image, mask = load(rows)
-        return augment(image, mask, seed=(seed, step)) if augment else (image, mask)
+        image, mask = load(rows[first : first + piece])
+        if not augment:
+            return image, mask
+        return augment(image, mask, seed=(seed, step), place=(first, tf.shape(rows)[0]))
 
     stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return stream.map(one_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -168,6 +181,22 @@ def training_batches(
 def steps_per_epoch(count: int, batch_size: int) -> int:
     """Return the number of batches that hold `count` pairs; the last may be smaller."""
     return -(-count // batch_size)
+
+
+def stay_on_cpu() -> None:
+    """Keep TensorFlow off the GPUs, for Keras computes there on another backend."""
+    tf.config.set_visible_devices([], "GPU")
+
+
+def _piece(batch_size: int, part: tuple[int, int]) -> tuple[int, int]:
+    """Return the first row and the number of rows of one piece of each batch."""
+    number, pieces = part
+    if batch_size % pieces:
+        raise ValueError(
+            f"batch_size must be a multiple of {pieces}, for each of so many takes an equal piece;"
+            f" got {batch_size}; use {-(-batch_size // pieces) * pieces}"
+        )
+    return number * (batch_size // pieces), batch_size // pieces
 
 
 def _loader(images: np.ndarray, masks: np.ndarray):

@@ -1,18 +1,23 @@
 """A trained model on pictures in memory: the only place that predicts.
 
-A few pictures are in memory at a time, however many there are and however large.
+A few pictures are in memory at a time, however many there are and however large. Keras is imported
+where a model of its own is opened or changed: a model that was exported predicts without it.
 """
+
+from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
-import keras
 import numpy as np
 
 from unet_lib import model_files, pixels, workspace
+
+if TYPE_CHECKING:
+    import keras
 
 ALIGN = 16  # px: tiles start at multiples, so that four poolings halve them as the whole picture
 
@@ -31,6 +36,8 @@ def load(path: Path) -> keras.Model:
         ValueError: it is no model's file, is damaged, needs code of its own, or takes something
             else than one grey square.
     """
+    import keras
+
     workspace.require_artifact(path, "04_train")
     try:
         model_files.check(path)
@@ -61,6 +68,8 @@ def resized(unet: keras.Model, size: int) -> keras.Model:
     Raises:
         ValueError: the model has a layer that fits one size only, or the size does not fit it.
     """
+    import keras
+
     image = keras.Input((size, size, 1))
     try:
         copy = keras.models.clone_model(unet, image, clone_function=lambda layer: layer)
@@ -212,6 +221,8 @@ def foreground(unet: keras.Model) -> keras.Model:
     """
     if unet.output_shape[3] == 1:
         return unet
+    import keras
+
     together = keras.ops.sum(unet.output[..., 1:], axis=-1, keepdims=True)
     return keras.Model(unet.input, keras.ops.clip(together, 0, 1), name=unet.name)
 

@@ -206,9 +206,10 @@ def require_same_data(record: dict, data_sha256: str) -> None:
 
 def environment() -> dict:
     """Return versions, commit and hardware, for the record."""
-    packages = ("keras", "tensorflow", "numpy", "opencv-python-headless")
-    versions = {name: bootstrap.installed_version(name) for name in packages}
     keras = sys.modules.get("keras")  # this room reads and writes; it loads no Keras
+    packages = ["keras", "tensorflow", "numpy", "opencv-python-headless"]
+    packages += ["jax"] if keras and keras.backend.backend() == "jax" else []
+    versions = {name: bootstrap.installed_version(name) for name in packages}
     devices = keras.distribution.list_devices() if keras else []
     return {
         "versions": {"python": platform.python_version(), **versions},

@@ -142,6 +142,22 @@ def finished_by(callback: keras.callbacks.Callback) -> int:
     return int(callback.model.optimizer.iterations) // callback.params["steps"]
 
 
+def rate_now(model: keras.Model) -> float:
+    """Return the learning rate of the next step, also in the middle of an epoch."""
+    getattr(model, "jax_state_sync", lambda: None)()  # JAX tells only then what a step changed
+    return float(model.optimizer.learning_rate)
+
+
+def synchronize(unet: keras.Model) -> None:
+    """Let batch normalization see the whole batch under tf.distribute, not each device its share.
+
+    Call it before `compile`. On JAX it sees the whole batch anyway.
+    """
+    for layer in unet.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
 class SeedDropout(keras.callbacks.Callback):
     """Makes dropout a function of (seed, epoch, step), so that a resumed run repeats it.
 
@@ -170,7 +186,7 @@ class StopOnNaN(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
                 f"the loss is {logs['loss']} after step {batch + 1} of this epoch, at learning "
-                f"rate {float(self.model.optimizer.learning_rate):.3g}: the weights have left the "
+                f"rate {rate_now(self.model):.3g}: the weights have left the "
                 f"range where gradients mean anything. {self.REMEDY}"
             )
 

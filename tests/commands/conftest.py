@@ -17,6 +17,9 @@ def own_place(tmp_path, monkeypatch):
         monkeypatch.setenv(name, os.environ[name])  # a command sets them; given back afterwards
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     monkeypatch.chdir(tmp_path)
+    from unet_lib.commands import kept
     from unet_lib.series import probe
+
+    monkeypatch.setattr(kept, "_cache", lambda: tmp_path / "cache")  # not the user's
 
     monkeypatch.setattr(probe, "measure", lambda **_: (0.5, 800.0))

@@ -54,6 +54,8 @@ def test_one_line_a_point_and_why_one_is_missing(folder, capsys):
     shown, told = capsys.readouterr()
     made = "1 of 3 points done: runs/study/results.csv, runs/study/results.html"
     assert made in shown.replace("\n", "")
+    line = next(line for line in shown.splitlines() if "width 4" in line)
+    assert line.replace("│", " ").split() == ["width", "4", "done", "0.5000", "4"]
     assert "no memory" in told and "it did not run" in told
 
 

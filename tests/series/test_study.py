@@ -120,6 +120,14 @@ def test_numbers_far_apart_lie_on_a_logarithmic_axis_and_truth_is_no_number():
     assert [t.get_text() for t in augment.get_xticklabels()] == ["False", "True"]
 
 
+def test_an_axis_with_many_values_labels_some(rows):
+    many = [row(w, "bce", s, 0.5) for w in range(1, 26) for s in (0, 1)]
+    (ax,) = study.parameter_figure(many).axes
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert labels[:2] == ["1", "5"] and len(labels) == 7
+    assert sum(line.get_marker() == "D" for line in ax.lines) == 25
+
+
 def test_nothing_that_varies_is_no_figure(rows):
     assert study.parameter_figure(rows[:2]) is None
     assert study.parameter_figure([row(16, "bce", 0, None)]) is None

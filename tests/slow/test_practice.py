@@ -49,7 +49,10 @@ def call(*arguments, folder, environment):
 
 
 def test_a_point_is_what_a_study_in_a_notebook_computes(tmp_path):
-    """The same data, recipe and random seed by `experiments`, as in notebooks 07 and 08."""
+    """The same data, recipe and random seed by `experiments`, as in notebooks 07 and 08.
+
+    05 predicts image by image, `experiments` in batches: a pixel may fall to the other side.
+    """
     (tmp_path / "tiny.yaml").write_text(TINY)
     here = {"folder": workspace.PROJECT, "environment": {
         "UNET_LOWERED_WORKSPACE": str(tmp_path), "OMP_NUM_THREADS": "1",
@@ -58,7 +61,7 @@ def test_a_point_is_what_a_study_in_a_notebook_computes(tmp_path):
     with (tmp_path / "runs" / "tiny" / "results.csv").open() as file:
         found = [float(row["dice"]) for row in csv.DictReader(file)]
     computed = [float(line) for line in call("-c", STUDY, **here).split()]
-    assert len(found) == 2 and found == pytest.approx(computed, abs=1e-6)
+    assert len(found) == 2 and found == pytest.approx(computed, abs=2e-5)
 
 
 def test_notebook_10_with_a_sweep_of_ones_own_from_another_directory(tmp_path):

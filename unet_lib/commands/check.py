@@ -269,7 +269,8 @@ def _bar():
                    rich.TimeRemainingColumn())
         console = Console(stderr=True)
         hidden = not console.is_terminal  # a log gets no bar, not even an empty line
-        with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        place = Console(quiet=True) if hidden else console  # rich 13 ends a line even then
+        with rich.Progress(*columns, console=place, transient=True, disable=hidden) as bar:
             task = bar.add_task("", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import bootstrap, runs, workspace
-from unet_lib.commands import usual
+from unet_lib.commands import kept, runtimes, usual
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
 """The model that predicts where no other is named."""
@@ -21,15 +21,20 @@ class Together:
     """One model or several, of which the mean counts.
 
     Attributes:
-        models: keras.Model each.
-        looks: the models for each size at which they look at a picture.
+        paths: their files.
+        models: keras.Model or runtimes.Exported each.
+        looks: the models for each size at which they look at a picture; the same, but for rounding,
+            whether Keras or another runtime predicts.
+        origins: for each look its file and its size in px, None for the model's own.
         digest: names their contents and how they are used.
         limits: what is usual for them.
         classes: names of the classes that they tell apart; none where there is foreground alone.
     """
 
+    paths: list[Path]
     models: list
     looks: list
+    origins: list[tuple[Path, int | None]]
     digest: str
     limits: usual.Limits
     classes: tuple[str, ...] = ()
@@ -40,55 +45,79 @@ class Together:
         return min(model.input_shape[1] for model in self.models)
 
 
-def load(asked: str | None) -> Together:
-    """Load what `--model` names.
+def load(asked: str | None, *, tiles: bool = False) -> Together:
+    """Load what `--model` names; what an earlier call has kept is taken in the place of Keras.
 
     Args:
-        asked: a .keras file, a run's folder or name; several with commas between; None for the
-            model that the project ships.
+        asked: a .keras file, one that `export` wrote (.onnx, .xml, .tflite), a run's folder or
+            name; several with commas between; None for the model that the project ships.
+        tiles: whether pictures may be predicted piece by piece, by the model at its own size.
 
     Raises:
         FileNotFoundError: there is no such file or finished run.
         ValueError: a file is no model that can be used; several models are of different tasks.
     """
     paths = list(_paths(asked)) if asked else [SHIPPED]
-    prediction = _room()
-    models = [prediction.load(path) for path in paths]
+    limits = [_limits(path) for path in paths]
+    opened = [_open(path, limit.sizes, kept_too=not tiles)
+              for path, limit in zip(paths, limits, strict=True)]
+    models = [model for model, _ in opened]
     if len(found := {model.output_shape[-1] for model in models}) > 1:
         raise ValueError(
             f"--model {asked} names models of {sorted(found)} channels; a mean needs models of one"
             " task: name them in calls of their own"
         )
-    limits = [usual.limits_for(path) for path in paths]
-    looks = [
-        prediction.resized(model, size) if size else model
-        for model, limit in zip(models, limits, strict=True)
-        for size in limit.sizes or [None]
-    ]
+    origins = [(path, size) for path, limit in zip(paths, limits, strict=True)
+               for size in limit.sizes or [None]]
     used = [
-        (hashlib.sha256(path.read_bytes()).hexdigest(), limit.sizes, limit.keep)
+        (runtimes.digest(path), limit.sizes, limit.keep)
         for path, limit in zip(paths, limits, strict=True)
     ]
-    classes = _names(paths, models)
+    classes = _names(paths, models[0].output_shape[-1] - 1)
     used += [classes] if classes else []
     digest = hashlib.sha256(json.dumps(used).encode()).hexdigest()
-    return Together(models, looks, digest, limits[0], classes)
+    looks = [look for _, each in opened for look in each]
+    return Together(paths, models, looks, origins, digest, limits[0], classes)
 
 
-def _names(paths: list[Path], models: list) -> tuple[str, ...]:
+def _open(path: Path, sizes: tuple[int, ...] | None, *, kept_too: bool) -> tuple:
+    """Open a model, and return it with what it is at each size at which it looks at pictures."""
+    if runtimes.knows(path):
+        exported = runtimes.load(path)
+        return exported, [exported]
+    if kept_too and (found := kept.find(path, sizes)):
+        return found[0], found
+    prediction = _room()
+    unet = prediction.load(path)
+    return unet, [prediction.resized(unet, size) for size in sizes] if sizes else [unet]
+
+
+def _limits(path: Path) -> usual.Limits:
+    """Return what is usual for a model; of an exported one it stands in the file beside it."""
+    if not runtimes.knows(path):
+        return usual.limits_for(path)
+    try:
+        return usual.from_record(runtimes.read_about(path)["usual"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{runtimes.beside(path)} cannot be read as what is usual for {path.name} ({error!r});"
+            " export it again: python -m unet_lib export"
+        ) from error
+
+
+def _names(paths: list[Path], count: int) -> tuple[str, ...]:
     """Return the names of the classes that models tell apart, as their runs say; () for one class.
 
     A file without its run has none: "class 1", "class 2" and so on.
     """
-    count = models[0].output_shape[-1] - 1
     if not count:
         return ()
     known = set()
     for path in paths:
-        record = None
-        with contextlib.suppress(ValueError):  # no run's folder
-            record = runs.read_record(path.parent)
-        names = record["parameters"].get("classes", ()) if record else ()
+        if runtimes.knows(path):
+            names = runtimes.read_about(path)["output"]["classes"]
+        else:
+            names = _names_of_run(path.parent)
         known.add(tuple(names) if len(names) == count else None)
     named = known - {None} or {tuple(f"class {n}" for n in range(1, count + 1))}
     if len(named) > 1:
@@ -99,11 +128,19 @@ def _names(paths: list[Path], models: list) -> tuple[str, ...]:
     return named.pop()
 
 
+def _names_of_run(folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes that a run was trained on; () where there is no run."""
+    record = None
+    with contextlib.suppress(ValueError):  # no run's folder
+        record = runs.read_record(folder)
+    return record["parameters"].get("classes", ()) if record else ()
+
+
 def _room():
-    """Import the room that predicts, and TensorFlow with it; what is refused before is quick."""
+    """Import the room that predicts; TensorFlow comes with the first model that needs it."""
     bootstrap.quieten()
-    with bootstrap.stderr_aside():  # that there is no GPU is no news here
-        from unet_lib import prediction
+    from unet_lib import prediction
+
     return prediction
 
 

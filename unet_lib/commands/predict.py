@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import workspace
-from unet_lib.commands import job, models, outputs, pictures, table, truth
+from unet_lib.commands import job, kept, models, outputs, pictures, table, truth
 from unet_lib.commands.job import Job, Options
 from unet_lib.intake import intensity
 
@@ -71,12 +71,13 @@ def run(
         table.write(out, {**earlier, **rows})
         workspace.release(out, purpose="predict")
     _summarize(rows, skipped, out, truths, together.classes)
+    kept.keep(together, pictures=len(rows))
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
 
 
 def _load(model: str | None, options: Options) -> models.Together:
     """Load what `--model` names, and refuse what has no meaning for it."""
-    together = models.load(model)
+    together = models.load(model, tiles=options.tiles)
     if together.classes and options.threshold != 0.5:
         raise ValueError(
             f"--threshold {options.threshold} has no meaning for a model of several classes"
@@ -236,7 +237,8 @@ def _bar(total: int) -> Iterator[Callable[[str], None]]:
     columns = (rich.TextColumn("predicting"), rich.BarColumn(30), rich.MofNCompleteColumn(),
                rich.TextColumn("{task.fields[rate]}"), rich.TimeRemainingColumn())
     start, hidden = time.perf_counter(), not console.is_terminal
-    with rich.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    place = Console(quiet=True) if hidden else console  # rich 13 ends a line even then
+    with rich.Progress(*columns, console=place, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=total, rate="")
 
         def tell(word: str) -> None:

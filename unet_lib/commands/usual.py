@@ -91,12 +91,29 @@ def _common(arrays: list[np.ndarray]) -> tuple[np.ndarray, float]:
 
 def write(limits: Limits, path: Path) -> None:
     """Write limits that were learned beside their model; `limits_for` reads them again."""
-    record = vars(limits) | {"area": [round(share, 4) for share in limits.area]}
-    record |= {"likeness": round(limits.likeness, 3)}
-    record |= {"shape": np.round(limits.shape, 2).tolist()}
+    workspace.write_json(path, to_record(limits))
+
+
+def to_record(limits: Limits) -> dict:
+    """Return limits as JSON can hold them; `from_record` makes limits of it again."""
+    record = vars(limits) | {"likeness": round(limits.likeness, 3)}
+    if limits.area is not None:
+        record |= {"area": [round(share, 4) for share in limits.area]}
+    if limits.shape is not None:
+        record |= {"shape": np.round(limits.shape, 2).tolist()}
     if limits.picture is not None:
         record |= {"picture": np.round(limits.picture).astype(int).tolist()}
-    workspace.write_json(path, record)
+    return record
+
+
+def from_record(record: dict) -> Limits:
+    """Return the limits that `to_record` has written down."""
+    record = dict(record)
+    for name in ("shape", "picture"):
+        record[name] = record[name] and np.reshape(record[name], (_GRID, _GRID))
+    for name in ("area", "sizes"):
+        record[name] = record[name] and tuple(record[name])
+    return Limits(**record)
 
 
 def limits_for(model: Path) -> Limits:
@@ -138,12 +155,7 @@ def _training_pairs(run: Path) -> Iterator[tuple[np.ndarray, np.ndarray]] | None
 
 def _read(path: Path) -> Limits:
     try:
-        record = json.loads(path.read_text("utf-8"))
-        for name in ("shape", "picture"):
-            record[name] = record[name] and np.reshape(record[name], (_GRID, _GRID))
-        for name in ("area", "sizes"):
-            record[name] = record[name] and tuple(record[name])
-        return Limits(**record)
+        return from_record(json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} cannot be read as what is usual for the model beside it ({error!r}); take it"

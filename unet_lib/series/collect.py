@@ -26,8 +26,7 @@ def write(home: Path, asked: sweep.Sweep) -> int:
     if pooled := _out_of_fold(home, asked):
         _write_csv(home / "folds.csv", pooled)
         report.show_table(tuple(pooled[0]), [tuple(map(str, row.values())) for row in pooled])
-    columns = (*varied, "status", "dice", "seconds")
-    report.show_table(columns, [tuple(f"{row.get(name, '')}" for name in columns) for row in rows])
+    _show(asked, rows)
     bad = [row for row in rows if row["status"] != "done"]
     for row in bad:
         print(f"{row['point']}: {row['status']}: {row['reason']}", file=sys.stderr)
@@ -38,6 +37,17 @@ def write(home: Path, asked: sweep.Sweep) -> int:
     results, page = (workspace.shown(home / f"results.{kind}") for kind in ("csv", "html"))
     print(f"{len(rows) - len(bad)} of {len(rows)} points done: {results}, {page}")
     return int(bool(bad or same))
+
+
+def _show(asked: sweep.Sweep, rows: list[dict]) -> None:
+    """Print a line for each point; its setting in one column, whatever varies."""
+
+    def number(row: dict, name: str, digits: int) -> str:
+        return f"{row[name]:.{digits}f}" if isinstance(row.get(name), int | float) else ""
+
+    report.show_table(("point", "status", "Dice", "seconds"), [
+        (sweep.say(point.varied), row["status"], number(row, "dice", 4), number(row, "seconds", 0))
+        for point, row in zip(asked.points, rows, strict=True)])
 
 
 def _write_csv(path: Path, rows: list[dict]) -> None:

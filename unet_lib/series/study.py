@@ -20,6 +20,7 @@ from unet_lib.series import points
 _LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"),
           ("#CC79A7", ":", "D"))  # fmt: skip
 _DRAWS = 4000
+_LABELS = 8  # that an axis has room for
 
 
 def read(path: Path) -> list[dict]:
@@ -177,7 +178,8 @@ def _parameter(ax: Axes, name: str, done: list[dict], measure: str) -> None:
     if numbers and min(order) > 0 and max(order) >= 8 * min(order):
         ax.set_xscale("log")
     ax.minorticks_off()
-    ax.set_xticks(places, [str(value) for value in order])
+    step = -(-len(order) // _LABELS)
+    ax.set_xticks(places[::step], [str(value) for value in order[::step]])
     ax.margins(x=0.15)
     ax.set(xlabel=name)
 
