@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import yaml
-from cross_validation import recipe
 
 from unet_lib import batches, datasets, experiments, metrics, prediction, workspace
 from unet_lib.commands import models
@@ -38,6 +37,12 @@ SIZE = 96  # px
 NEW, TUNED = (10, 25, 50, 100, 200, 425), (10, 25, 50)  # pairs
 SEEDS = (0, 1)
 TUNED_UPDATES, TUNED_RATE = 1 / 3, 1 / 5  # of the file's
+
+
+def recipe(values: dict) -> dict:
+    """Return the settings for `experiments.train` that a parameter file of notebook 04 means."""
+    known = {name: value for name, value in values.items() if name in experiments.ORIGINAL}
+    return experiments.ORIGINAL | known | {"augment": "both" if values.get("augment") else "none"}
 
 
 def draw(ids: list[str], count: int, seed: int) -> list[str]:

@@ -110,6 +110,7 @@ def test_jobs_that_end_without_a_word_are_begun_again_once(folder, monkeypatch, 
     told = capfd.readouterr().err
     assert f"{fine.name}: failed: by itself" in told and killed.name not in told
     assert "its job was killed or could not start, twice" in told and "study/data" in told
+    (home / fine.name / points.DONE).write_text('{"ok": tr')  # cut short: no result
     drive._forget(home)
     left = sorted(p.name for p in home.rglob("*") if p.is_file())
     assert left == ["plan.json", "point.json", "results.csv", "results.html"]

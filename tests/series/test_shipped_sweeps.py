@@ -1,4 +1,4 @@
-"""The shipped sweep files ask for what notebooks 07 and 08 compute, recipe by recipe."""
+"""The shipped sweep files ask for what notebooks 07 and 08 compute, and for best.yaml in folds."""
 
 import nbformat
 import pytest
@@ -72,4 +72,15 @@ def test_a_shipped_sweep_runs_anywhere_and_says_how(path):
     assert f"make sweep SWEEP=workflow/sweeps/{path.name}" in text
     found = sweep.read(path)
     assert {run.data["source"] for run in found.makers.values()} == {"kaggle"}
-    assert list(found.makers) == ["shenzhen"]  # one data set for all points
+    assert len(found.makers) == len({point.varied.get("split") for point in found.points})
+
+
+def test_cross_validation_is_best_yaml_with_nothing_chosen_on_the_fold_that_scores():
+    found = sweep.read(FOLDER / "cross_validation.yaml")
+    assert [point.varied for point in found.points] == [{"split": f"{k}/5"} for k in range(1, 6)]
+    best = plan.read_parameters(str(plan.NOTEBOOKS / "params" / "best.yaml"))
+    for point in found.points:
+        train, evaluate = (plan.defaults(n) | v for n, v in point.run.parameters.items())
+        assert evaluate["judged_epoch"] == "last" and train["required_dice"] == 0
+        differ = {name for name, value in best.items() if train.get(name, value) != value}
+        assert differ == {"run_name", "dataset", "required_dice"}

@@ -58,19 +58,19 @@ def test_a_sweep_does_what_is_missing_and_no_more(folder, capfd):
 
 
 def test_a_killed_sweep_goes_on(folder):
-    file = toys.study(folder, "grid: {width: [1, 2, 3, 1000, 1001]}")
+    file = toys.study(folder, "grid: {width: [1, 2, 3, 4, 5]}")
     command = [sys.executable, "-c", CALL, file, str(folder)]
     started = subprocess.Popen(command, start_new_session=True)
-    home, deadline = workspace.run_dir("study"), time.monotonic() + 200
-    while len(list(home.glob("*/.begun"))) < 2 or len(list(home.glob("*/point.json"))) < 3:
+    home, deadline = workspace.run_dir("study"), time.monotonic() + 400
+    while not (list(home.glob("*/.begun")) and list(home.glob("*/point.json"))):
         assert time.monotonic() < deadline and started.poll() is None
         time.sleep(0.1)
-    made = {p: p.stat().st_mtime_ns for p in home.glob("*/point.json")}
     kill_all(started.pid)
     started.wait()
-    assert not (home / "results.csv").exists() and len(made) == 3
+    made = {p: p.stat().st_mtime_ns for p in home.glob("*/point.json")}
+    assert not (home / "results.csv").exists() and 1 <= len(made) < 5
     assert subprocess.run(command).returncode == 0
-    assert [row["status"] for row in results()] == ["done"] * 5
+    assert [row["dice"] for row in results()] == ["0.01", "0.02", "0.03", "0.04", "0.05"]
     assert {p: p.stat().st_mtime_ns for p in made} == made
 
 

@@ -4,11 +4,20 @@ import keras
 import learning_curve
 import numpy as np
 import pytest
+import yaml
 
 from unet_lib import batches, datasets, experiments, phantom, prediction, workspace
 from unet_lib.intake import prepare
 
 IDS = [f"P{number:03}" for number in range(40)]
+
+
+def test_the_recipe_is_what_the_file_says():
+    values = yaml.safe_load((workspace.PROJECT / "notebooks/params/best.yaml").read_text("utf-8"))
+    settings = learning_curve.recipe(values)
+    assert set(settings) == set(experiments.ORIGINAL) and settings["augment"] == "both"
+    same = set(settings) & set(values) - {"augment"}
+    assert len(same) > 8 and all(settings[name] == values[name] for name in same)
 
 
 def test_fewer_pairs_are_among_the_more_and_a_seed_draws_others():

@@ -56,7 +56,14 @@ def run(
 
 
 def _forget(home: Path) -> None:
-    """Remove what says that jobs of an earlier call run or failed, and that data are up to date."""
+    """Remove what says that jobs of an earlier call run or failed, and that data are up to date.
+
+    And results that are not whole. Those that are stay, whatever became of the call that asked for
+    them: a point.json is written last and at once, so Snakemake need not know of it.
+    """
+    for done in home.glob(f"*/{points.DONE}"):
+        if not points.read_json(done).get("ok"):
+            done.unlink()
     for pattern in (f"*/{points.BEGUN}", f"*/{points.FAILED}", f"data/*.{points.FAILED}",
                     "data/*.looked"):
         for path in home.glob(pattern):
@@ -160,7 +167,7 @@ def _options(home: Path, *, cores: int | None, profile: str, waiting: int) -> li
               "minutes": _MINUTES}
     return ["--snakefile", str(_WORKFLOW / "Snakefile"), "--directory", str(home),
             "--workflow-profile", str(_WORKFLOW / "profiles" / profile), "--nolock",
-            "--rerun-triggers", "mtime", "--rerun-incomplete", "--cores", str(cores),
+            "--rerun-triggers", "mtime", "--ignore-incomplete", "--cores", str(cores),
             "--config", *(f"{name}={value}" for name, value in config.items())]
 
 
