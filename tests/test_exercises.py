@@ -95,6 +95,11 @@ def deviation_one_by_one(groups):
     return math.sqrt(math.fsum(d * d for d in deviations) / (len(deviations) - len(groups)))
 
 
+def my_combine(gradients, counts):
+    total = sum(count * each for each, count in zip(gradients, counts, strict=True))
+    return total / sum(counts)
+
+
 SOLUTIONS = {
     "check_pairs": [my_pairs, pairs_one_by_one, lambda i, m: tuple(my_pairs(i, m))],
     "check_mean_mask": [my_mean_mask, lambda masks: np.mean(masks, axis=0)],
@@ -107,6 +112,7 @@ SOLUTIONS = {
     "check_bootstrap": [my_bootstrap, bootstrap_of_rows],
     "check_enough": [my_enough, enough_one_by_one],
     "check_deviation": [my_deviation, deviation_one_by_one],
+    "check_combine": [my_combine, lambda g, n: np.average(g, axis=0, weights=n)],
 }
 
 
@@ -257,6 +263,12 @@ MISTAKES = {
         ("more runs knows more", lambda g: np.sqrt(np.mean([x.var(ddof=1) for x in g
                                                             if len(x) > 1]))),
         ("the root is missing", lambda g: my_deviation(g) ** 2),
+    ],
+    "check_combine": [
+        ("the plain mean", lambda g, n: sum(g) / len(g)),
+        ("this is a sum", lambda g, n: my_combine(g, n) * sum(n)),
+        ("not by that of the shards", lambda g, n: my_combine(g, n) * sum(n) / len(n)),
+        ("means already", lambda g, n: sum(g)),
     ],
 }
 

@@ -56,6 +56,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
      [" ", "README.md", "no/such.yaml", "notebooks", "a\0b.yaml"]),
     ("sweep_epochs", [1, 10**6], [0]),
     ("sweep_seeds", [1, 10**6], [0]),
+    ("scale_epochs", [1, 10**6], [0]),
     ("sweep_cores", [0, 10**6], [-1]),
     ("experiment_minutes", [0, 0.5, 1e9], [-1e-9]),
     ("widths", ["4", "4, 8", "4,8,16"], ["", "0", "4, ", "4, x", "-4", "4.0"]),

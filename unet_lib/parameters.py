@@ -103,5 +103,6 @@ TABLE: dict[str, rules.Rule] = {
     "sweep_file": rules.file(".yaml"),
     "sweep_epochs": rules.whole(1, example=8),
     "sweep_seeds": rules.whole(1, example=2),
+    "scale_epochs": rules.whole(1, example=4),
     "sweep_cores": rules.whole(0, example=2, what="a whole number (0 for all)"),
 }

@@ -219,3 +219,32 @@ def _deviation_case(name: str, groups: list, expected: float) -> Case:
 def _squares(groups: list) -> float:
     """Return the sum of the squared deviations of all runs from the mean of their setting."""
     return float(sum(np.var(group) * len(group) for group in groups))
+
+
+def check_combine(my_combine: Callable) -> None:
+    """Try the gradient of a batch from those of its shards (notebook 11), print the answer.
+
+    Args:
+        my_combine: takes a list of arrays (K,), the gradient of each shard, and a list with the
+            number of pairs of each. Returns the gradient of the whole batch, (K,).
+    """
+    print(answer(my_combine, [
+        _shards_case("two equal shards", [[1, 2], [3, 6]], [4, 4], [2, 4]),
+        _shards_case("six pairs and two", [[1, 2], [5, 2]], [6, 2], [2, 2]),
+        _shards_case("three shards", [[1, 0, 3], [4, 6, 3], [1, 0, 0]], [1, 2, 1], [2.5, 3, 2.25]),
+        _shards_case("one shard", [[1, 2]], [3], [1, 2]),
+        _shards_case("a shard without a pair", [[1, 2], [9, 9]], [4, 0], [1, 2]),
+    ], {
+        "this is the plain mean; a shard with more pairs counts for more.": [
+            lambda g, n: np.mean(g, axis=0)],
+        "this is a sum; divide by the number of all pairs.": [
+            lambda g, n: sum(c * each for each, c in zip(g, n, strict=True))],
+        "divide by the number of all pairs, not by that of the shards.": [
+            lambda g, n: sum(c * each for each, c in zip(g, n, strict=True)) / len(n)],
+        "gradients are means already; weigh each by its pairs before you add.": [
+            lambda g, n: np.sum(g, axis=0), lambda g, n: np.sum(g, axis=0) / sum(n)],
+    }))
+
+
+def _shards_case(name: str, gradients: list, counts: list, expected: list):
+    return Case(name, ([np.array(g, float) for g in gradients], counts), np.array(expected, float))

@@ -24,6 +24,7 @@ NEEDS = {
     "07_close_the_gap": ("05_evaluate",),
     "08_how_wide": ("01_restructure_dataset",),
     "09_your_own_images": (),
+    "11_scale_out": (),
 }
 """Whose files a notebook reads; one that is not named here may need all before it."""
 
