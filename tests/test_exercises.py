@@ -127,7 +127,7 @@ def test_a_solution_is_right(told, check, solution):
 
 
 def test_every_check_has_a_solution():
-    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 8
+    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 9
 
 
 # --------------------------------------------------------------------------- the usual mistakes
@@ -409,5 +409,5 @@ def test_the_notebooks_that_ask_hold_a_stub_and_a_solution_that_is_right(told):
                 assert "right in all" in told(found[1], solution[found[2]])
     expected = {"check_pairs": "01", "check_mean_mask": "02", "check_parameters": "03",
                 "check_update": "04", "check_dice": "05", "check_bootstrap": "06",
-                "check_enough": "09", "check_deviation": "10"}
+                "check_enough": "09", "check_deviation": "10", "check_combine": "11"}
     assert asked.items() <= expected.items()
