@@ -96,10 +96,11 @@ def train(values: dict[str, object], part: tuple[int, int]) -> Path:
     watching = [training.SeedDropout(values["seed"]), judge, training.StopOnNaN()]
     if part[0] == 0:
         watching += [Saver(run), training.Progress(epochs=epochs)]
-    unet.fit(
-        stream, epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False,
-        callbacks=watching, verbose=0,
-    )  # fmt: skip
+    if done < epochs:  # Keras on JAX wants a batch even for no epoch
+        unet.fit(
+            stream, epochs=epochs, initial_epoch=done, steps_per_epoch=steps, shuffle=False,
+            callbacks=watching, verbose=0,
+        )  # fmt: skip
     if part[0] == 0:
         facts = {"model_parameters": unet.count_params(), "parts": values["parts"]}
         runs.close_run(run, **facts, processes=part[1])

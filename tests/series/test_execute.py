@@ -460,7 +460,7 @@ GOES_ON = "in run 'quick'. The same command goes on from here: training resumes 
 )
 def test_a_signal_ends_both_kernels_and_says_how_to_go_on(ended, place, numbers, code, word):
     """Cells may tidy up; no kernel, partial copy or folder of sockets stays."""
-    tidy = "try:\n    time.sleep(60)\nfinally:\n    (place / f'{name}-tidied').touch()"
+    tidy = "try:\n    time.sleep(300)\nfinally:\n    (place / f'{name}-tidied').touch()"
     returned, err = ended(numbers, patience=30, code=tidy)
     assert returned == code
     assert err == f"\n{word} {GOES_ON} finished epoch.\n"
