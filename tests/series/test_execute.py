@@ -401,7 +401,8 @@ def test_one_core_runs_one_at_a_time(monkeypatch):
 # ------------------------------------------------------------------------------ ended from outside
 
 RUN_BOTH = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has set aside
 from unet_lib.series import execute, kernels, plan
 execute._at_once = lambda: 2
 kernels._PATIENCE = {patience}
@@ -460,7 +461,8 @@ GOES_ON = "in run 'quick'. The same command goes on from here: training resumes 
 )
 def test_a_signal_ends_both_kernels_and_says_how_to_go_on(ended, place, numbers, code, word):
     """Cells may tidy up; no kernel, partial copy or folder of sockets stays."""
-    tidy = "try:\n    time.sleep(300)\nfinally:\n    (place / f'{name}-tidied').touch()"
+    tidy = ("try:\n    time.sleep(300)\nfinally:\n    time.sleep(1)\n"  # the second signal comes
+            "    (place / f'{name}-tidied').touch()")
     returned, err = ended(numbers, patience=30, code=tidy)
     assert returned == code
     assert err == f"\n{word} {GOES_ON} finished epoch.\n"
