@@ -60,7 +60,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("sweep_cores", [0, 10**6], [-1]),
     ("experiment_minutes", [0, 0.5, 1e9], [-1e-9]),
     ("widths", ["4", "4, 8", "4,8,16"], ["", "0", "4, ", "4, x", "-4", "4.0"]),
-    ("sizes", ["16", "128, 256"], ["", "0", "128,", "x"]),
+    ("sizes", ["16", "128, 256"], ["", "0", "128,", "x", "100", "128, 250"]),
     ("repeats", [1, 10**6], [0, -1]),
     ("suspects", ["all", "dropout", "dropout, loss"], ["", "a,,b", " "]),
     ("situations", ["all", "ours"], ["", "ours,"]),

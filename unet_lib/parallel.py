@@ -23,9 +23,9 @@ from unet_lib import (
     workspace,
 )  # fmt: skip
 
-MODEL = ("width", "head", "normalization", "standardize", "dropout")
 SETTINGS = (
-    "dataset", "image_size", "batch_size", "learning_rate", "epochs", "seed", *MODEL, "loss",
+    "dataset", "image_size", "batch_size", "learning_rate", "epochs", "seed",
+    *experiments.LAYERS, "loss",
     "schedule", "augment", "augmentation_strength", "precision", "flip",
 )  # fmt: skip
 DATA = ("source", "phantoms", "phantom_masks", "val_fraction", "split_seed", "split")
@@ -120,7 +120,7 @@ def _maker(values: dict, names: list[str], *, count: int) -> tuple[Callable, int
 
     def make() -> keras.Model:
         keras.utils.set_random_seed(values["seed"])
-        options = {name: values[name] for name in MODEL} | {"classes": len(names) or 1}
+        options = {name: values[name] for name in experiments.LAYERS} | {"classes": len(names) or 1}
         unet = architecture.build_unet(values["image_size"], **options)
         how = {name: values[name] for name in ("loss", "learning_rate", "schedule")}
         total = values["epochs"] * steps

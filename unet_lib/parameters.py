@@ -95,7 +95,8 @@ TABLE: dict[str, rules.Rule] = {
     "experiment_pairs": rules.whole(0, example=24, what="a whole number (0 for all)"),
     "experiment_minutes": rules.real(0, math.inf, ends="[)", remedy="use 0 for no limit"),
     "own_table": rules.flag(),
-    "sizes": rules.entries(r"0*[1-9]\d*", allowed="multiples of 16 px", example="128, 256"),
+    "sizes": rules.entries(
+        r"0*[1-9]\d*", allowed="multiples of 16 px", example="128, 256", step=16),
     "repeats": rules.whole(1, example=7),
     "retrain": rules.flag(),
     "labelled_pairs": rules.whole(1, example=20),

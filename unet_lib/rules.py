@@ -154,13 +154,16 @@ def name(kind: str, *, optional: bool = False, run: bool = False) -> Rule:
     return Rule(str, allowed, fits, remedy)
 
 
-def entries(pattern: str, *, allowed: str, example: str) -> Rule:
-    """Entries between commas, of which each matches `pattern`."""
-    return Rule(
-        str, f"{allowed}, comma-separated",
-        lambda value: all(re.fullmatch(pattern, entry.strip()) for entry in value.split(",")),
-        lambda value: f"use for example {example!r}",
-    )
+def entries(pattern: str, *, allowed: str, example: str, step: int = 0) -> Rule:
+    """Entries between commas; each matches `pattern` and, with `step`, is a multiple of it."""
+
+    def fits(value: str) -> bool:
+        found = [entry.strip() for entry in value.split(",")]
+        fitting = all(re.fullmatch(pattern, entry) for entry in found)
+        return fitting and not (step and any(int(entry) % step for entry in found))
+
+    return Rule(str, f"{allowed}, comma-separated", fits,
+                lambda value: f"use for example {example!r}")
 
 
 def pattern() -> Rule:

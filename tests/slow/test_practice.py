@@ -64,43 +64,35 @@ def test_a_point_is_what_a_study_in_a_notebook_computes(tmp_path):
     assert len(found) == 2 and found == pytest.approx(computed, abs=2e-5)
 
 
-def test_notebook_11_with_other_values(tmp_path):
-    """By the papermill command alone; each assertion is reached."""
-    pytest.importorskip("jax", reason="JAX is not installed: pip install '.[scale]'")
-    path = plan.NOTEBOOKS / "11_scale_out.ipynb"
-    values = {"run_name": "other", "scale_epochs": 2}
+def papermill_with(values, stem, place, *, folder):
+    """Run a notebook by the papermill command alone; each assertion in it is reached."""
+    path = plan.NOTEBOOKS / f"{stem}.ipynb"
     usual = {n: ast.literal_eval(p["default"]) for n, p in papermill.inspect_notebook(path).items()}
     assert set(values) == set(usual) and not [n for n in usual if usual[n] == values[n]]
     notebook = nbformat.read(path, 4)
-    expected = test_notebooks.watch_asserts(notebook, path.stem)
-    nbformat.write(notebook, tmp_path / "watched.ipynb")
+    expected = test_notebooks.watch_asserts(notebook, stem)
+    nbformat.write(notebook, place / "watched.ipynb")
     options = [str(part) for item in values.items() for part in ("-p", *item)]
-    call("-m", "papermill", tmp_path / "watched.ipynb", tmp_path / "done.ipynb", *options,
-         "--no-progress-bar", "-k", "python3", folder=tmp_path, environment={
-             "UNET_LOWERED_WORKSPACE": str(tmp_path / "workspace"),
-             "REACHED": str(tmp_path / "reached"), "PYTHONPATH": str(workspace.PROJECT)})
-    assert expected - set((tmp_path / "reached").read_text().split()) == set()
+    call("-m", "papermill", place / "watched.ipynb", place / "done.ipynb", *options,
+         "--no-progress-bar", "-k", "python3", folder=folder, environment={
+             "UNET_LOWERED_WORKSPACE": str(place / "workspace"),
+             "REACHED": str(place / "reached"), "PYTHONPATH": str(workspace.PROJECT)})
+    assert expected - set((place / "reached").read_text().split()) == set()
+
+
+def test_notebook_11_with_other_values(tmp_path):
+    pytest.importorskip("jax", reason="JAX is not installed: pip install '.[scale]'")
+    values = {"run_name": "other", "scale_epochs": 2}
+    papermill_with(values, "11_scale_out", tmp_path, folder=tmp_path)
     assert len(list((tmp_path / "workspace" / "runs").glob("other_*/last.keras"))) == 3
 
 
 def test_notebook_10_with_a_sweep_of_ones_own_from_another_directory(tmp_path):
-    """By the papermill command alone, one seed and other values; each assertion is reached."""
-    path = plan.NOTEBOOKS / "10_batch_runs.ipynb"
     (tmp_path / "mine.yaml").write_text(TINY)
+    (tmp_path / "elsewhere").mkdir()
     values = {"run_name": "other", "sweep_file": str(tmp_path / "mine.yaml"), "sweep_epochs": 1,
               "sweep_seeds": 1, "sweep_cores": 1}
-    usual = {n: ast.literal_eval(p["default"]) for n, p in papermill.inspect_notebook(path).items()}
-    assert set(values) == set(usual) and not [n for n in usual if usual[n] == values[n]]
-    notebook = nbformat.read(path, 4)
-    expected = test_notebooks.watch_asserts(notebook, path.stem)
-    nbformat.write(notebook, tmp_path / "watched.ipynb")
-    options = [str(part) for item in values.items() for part in ("-p", *item)]
-    (tmp_path / "elsewhere").mkdir()
-    call("-m", "papermill", tmp_path / "watched.ipynb", tmp_path / "done.ipynb", *options,
-         "--no-progress-bar", "-k", "python3", folder=tmp_path / "elsewhere", environment={
-             "UNET_LOWERED_WORKSPACE": str(tmp_path / "workspace"),
-             "REACHED": str(tmp_path / "reached"), "PYTHONPATH": str(workspace.PROJECT)})
-    assert expected - set((tmp_path / "reached").read_text().split()) == set()
+    papermill_with(values, "10_batch_runs", tmp_path, folder=tmp_path / "elsewhere")
     assert not list((tmp_path / "elsewhere").iterdir())
     home = tmp_path / "workspace" / "runs" / "mine"
     assert (home / "results.html").stat().st_size > 100_000
