@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from unet_lib import datasets, metrics, phantom, pixels, workspace
+from unet_lib import datasets, metrics, parameters, phantom, pixels, runs, training, workspace
 from unet_lib.intake import prepare
 from unet_lib.series import study
 
@@ -102,7 +102,7 @@ def test_the_alarm_of_notebook_04_warns_in_three_epochs_only(low, high, active, 
         with warnings.catch_warnings(record=True, action="always") as caught:
             callback.on_epoch_end(epoch, {"val_dice": val_dice})
         texts = [str(warning.message) for warning in caught]
-        share = f"{low:.3f} and {high:.3f}, Dice is {val_dice:.3f}, and {active:.0%} of the units"
+        share = f"{low:.3f} and {high:.3f}, Dice is {val_dice:.3f}, and {active:.0%} of the filters"
         assert len(texts) == bool(word) and all(share in text for text in texts)
         assert all(f"my prediction {word}: " in text for text in texts)
         assert all(f"after epoch {epoch + 1} " in text for text in texts)
@@ -149,6 +149,43 @@ def test_strip_of_notebook_04_keeps_five_epochs_and_no_start_that_was_resumed(tm
     assert kept == [f"epoch-{epoch:02}.png" for epoch in (0, 1, 2, 5, 10)]
     assert seen == [(1, 8, 8)] * 5
     assert (datasets.read_image(tmp_path / "strip" / kept[0]) == 102).all()
+
+
+def prepared_run(**values) -> dict:
+    """Run what notebook 04 does before a training, with other values; return what it defined."""
+    (path,) = (workspace.PROJECT / "notebooks").glob("04_*.ipynb")
+    source = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
+    known = (datasets, keras, parameters, runs, training, workspace)
+    space = {module.__name__.rpartition(".")[2]: module for module in known}
+    space |= {"Strip": keras.callbacks.Callback, "GreyWarning": keras.callbacks.Callback}
+    exec(source["parameters"], space)
+    space |= values
+    exec(source["derive"] + "\n" + source["resume"], space)
+    return space
+
+
+def test_tensorboard_of_notebook_04_writes_where_asked_and_is_no_other_run(tmp_path, monkeypatch):
+    """A run that was begun, or has finished, is taken up with it and without."""
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path / "workspace"))
+    phantom.write_primary_tree(tmp_path / "source", train=4, test=0)
+    values = {"source": str(tmp_path / "source"), "val_fraction": 0.5, "epochs": 2}
+    manifest = prepare.restructure(tmp_path / "source", workspace.data_dir("phantom"),
+                                   val_fraction=0.5)
+    assert manifest["written"]
+    unet = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    unet.compile(loss="mse")
+    stack, files = np.ones((4, 3)), []
+    for epoch, asked in enumerate((False, True)):
+        space = prepared_run(tensorboard=asked, **values)
+        watch = [c for c in space["callbacks"] if isinstance(c, keras.callbacks.TensorBoard)]
+        unet.fit(stack, np.ones((4, 1)), validation_data=(stack, np.ones((4, 1))), verbose=0,
+                 initial_epoch=epoch, epochs=epoch + 1, callbacks=watch)
+        files.append(sorted(f.parent.name for f in space["run"].rglob("events.*")))
+    assert files == [[], ["train", "validation"]]
+    record = runs.read_record(space["run"])
+    workspace.write_json(space["run"] / "run.json", record | {"status": "finished"})
+    prepared_run(tensorboard=False, **values)
+    assert runs.read_record(space["run"])["status"] == "finished"  # opened, not begun anew
 
 
 def test_distances_of_notebook_06_are_the_librarys():

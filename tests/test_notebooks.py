@@ -662,7 +662,7 @@ OTHER = {  # for every parameter a value that is not the default
     "loss": "bce_dice", "schedule": "cosine", "augment": True, "augmentation_strength": 1.5,
     "precision": "mixed_bfloat16", "phantom_masks": "sides", "flip": True, "parts": 3,
     "required_dice": 0.0, "other_run": "other", "tolerance_width": 0.02, "draws": 3,
-    "suspects": "dropout", "widths": "4,2", "situations": "original, few+",
+    "tensorboard": True, "suspects": "dropout", "widths": "4,2", "situations": "original, few+",
     "experiment_size": 48, "experiment_epochs": 1,
     "experiment_seeds": 1, "experiment_pairs": 8, "experiment_minutes": 5.0, "own_table": True,
     "retrain": False,
@@ -733,7 +733,8 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     run = tmp_path / "workspace" / "runs" / "other"
     record = json.loads((run / "run.json").read_text())["parameters"]
     assert {k: v for k, v in record.items() if k in values and v != values[k]} == {}
-    assert {"epochs", "width", "loss"} <= set(record)
+    assert {"epochs", "width", "loss"} <= set(record) and "tensorboard" not in record
+    assert len(list(run.glob("tensorboard/*/events.*"))) == 2  # of training and of validation
     depth = json.loads((run / "depth.json").read_text())  # no dropout: no rank of its draws
     assert depth["spearman"]["disagreement of the draws"] is None
     assert len((run / "history.csv").read_text().splitlines()) == 1 + values["epochs"]

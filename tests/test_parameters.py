@@ -73,6 +73,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("flip", [True, False], [0, 1, "yes"]),
     ("own_table", [True, False], [0, 1, "yes"]),
     ("retrain", [True, False], [0, 1, "yes"]),
+    ("tensorboard", [True, False], [0, 1, "yes"]),
     ("source", ["phantom", "kaggle", "kaggle:a.b/c-d", "kaggle:a/b/versions/1", "notebooks",
                 "README.md", str(workspace.PROJECT)],
      ["", " ", "no/such/folder", "kaggle:", "kaggle:a", "kaggle:a/b/c",

@@ -41,7 +41,7 @@ def encode(features, width: int, *, dropout: float = 0.5, **options):
     Args:
         features: (N, S, S, C) tensor, S a multiple of 16.
         width: filters of the first block; each deeper one has twice as many.
-        dropout: share of units dropped behind the two deepest blocks while training.
+        dropout: share of values dropped behind the two deepest blocks while training.
         **options: of `convolve`.
 
     Returns:
@@ -119,7 +119,7 @@ def build_unet(
             does not. For several classes it has `width` filters: of so few as classes all die out.
         normalization: "batch" puts batch normalization between each convolution and its ReLU, save
             in the head.
-        dropout: share of units dropped at the two deepest levels while training, in [0, 1).
+        dropout: share of values dropped at the two deepest levels while training, in [0, 1).
         standardize: bring each image to mean 0 and standard deviation 1 before anything else, so
             that the answer does not depend on brightness and contrast. No parameters.
         classes: how many classes of foreground to tell apart, up to 100.

@@ -79,6 +79,7 @@ TABLE: dict[str, rules.Rule] = {
         0, 4, ends="()", remedy="use for example 1.0; none at all is augment=False"
     ),
     "precision": rules.choice("float32", "mixed_bfloat16", "mixed_float16"),
+    "tensorboard": rules.flag(),
     "required_dice": rules.real(0, 1, ends="[]", remedy="use for example 0.85"),
     "judged_epoch": rules.choice("best", "last"),
     "external_dataset": rules.name("external_dataset", optional=True),

@@ -187,7 +187,7 @@ def reliability_curves(curves: dict[str, dict]) -> Figure:
     for (name, curve), (style, color) in zip(curves.items(), styles, strict=False):
         label = f"{name}, ECE {curve['error']:.3f}"
         ax.plot(curve["said"], curve["found"], style, color=color, label=label)
-    ax.set(xlabel="mean probability said", ylabel="share of lung found")
+    ax.set(xlabel="mean probability said", ylabel="share that is lung")
     ax.legend(fontsize=9)
     return figure
 

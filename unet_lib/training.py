@@ -214,7 +214,7 @@ def probe(model: keras.Model, images: np.ndarray) -> dict:
 
     Returns:
         min and max of the predicted probability; layer, the name of the last ReLU layer; active,
-        the share of that layer's units that are above zero at any pixel of any image, in [0, 1].
+        the share of that layer's filters that are above zero at any pixel of any image, in [0, 1].
     """
     features = model.layers[-1].input
     # called, not `predict`ed: each call would trace anew, and TensorFlow warn of it

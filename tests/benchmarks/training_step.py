@@ -76,7 +76,6 @@ def whole(arrays, run: Path) -> float:
         callbacks=[
             training.SeedDropout(0), training.StopOnNaN(), training.EpochSaver(run),
             training.Progress(epochs=1), clock,
-            keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
         ],
     )  # fmt: skip
     return float(np.median(np.diff(clock.ends)))
