@@ -126,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--limits", action="store_true", help="write the JSON file alone")
     chosen, started = parser.parse_args(arguments), time.monotonic()
     out = chosen.out
+    if out.suffix != ".keras" or out.is_dir():
+        parser.error(f"--out must be a file whose name ends in .keras, got {str(out)!r}")
     out.parent.mkdir(parents=True, exist_ok=True)
     arrays, checked = draw_all(PHANTOMS, DATA_SEED), draw_all(CHECKED, DATA_SEED + 1)
     print(f"{PHANTOMS} phantoms after {time.monotonic() - started:.0f} s", flush=True)

@@ -18,6 +18,7 @@ from unet_lib.intake import prepare
 pytest.importorskip("jax", reason="JAX is not installed: pip install '.[scale]'")
 TRAIN = workspace.PROJECT / "workflow" / "train.py"
 LAUNCH = workspace.PROJECT / "workflow" / "launch_hosts.sh"
+BATCH = workspace.PROJECT / "workflow" / "launch_slurm.sh"
 EPOCHS = 12
 TOY = {
     "dataset": "two_processes", "phantoms": 19, "image_size": 32, "width": 2, "batch_size": 4,
@@ -111,6 +112,20 @@ def test_two_processes_train_as_one(one):
     assert_same_training(two, one)
     record = runs.load_run(two)
     assert record["processes"] == 2 and record["backend"] == "jax" and "jax" in record["versions"]
+
+
+def test_srun_starts_the_same_training(slurm, one, tmp_path, monkeypatch):
+    """Who takes part is read from SLURM; the address alone is given, so that it stays in here."""
+    log, place = tmp_path / "job.log", "127.0.0.1:16899"
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", place)
+    monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", place)
+    command = ["sbatch", "--wait", "--ntasks=2", f"--output={log}", BATCH, *arguments("by_srun")]
+    done = subprocess.run(command, cwd=workspace.PROJECT, timeout=900)
+    said = log.read_text()
+    assert done.returncode == 0 and "2 processes, 2 pairs of each batch for each" in said, said
+    by_srun = workspace.run_dir("by_srun")
+    assert_same_training(by_srun, one)
+    assert runs.load_run(by_srun)["processes"] == 2
 
 
 def test_two_devices_of_one_process_share_batch_normalization():

@@ -61,3 +61,10 @@ def test_an_unknown_option_is_refused(capsys):
     with pytest.raises(SystemExit):
         make_weights.main(["--size", "64"])
     assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_a_name_that_keras_cannot_save_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(make_weights, "draw_all", None)
+    with pytest.raises(SystemExit):
+        make_weights.main(["--out", str(tmp_path / "new")])
+    assert "whose name ends in .keras, got" in capsys.readouterr().err
