@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unet_lib import workspace
-from unet_lib.commands import models, runtimes
+from unet_lib.commands import models, publish, runtimes
 
 
 def run(
@@ -19,7 +19,8 @@ def run(
     Args:
         out: folder to write into; files of these names are replaced, others left alone.
         model: a .keras file or a finished run; None for the model that the project ships.
-        formats: of `runtimes.FORMATS`; "openvino" comes in float32 and in int8.
+        formats: of `runtimes.FORMATS`; "openvino" comes in float32 and in int8. Or of
+            `runtimes.PUBLISHED`: what is handed on, with a card.
 
     Returns:
         0: all were written; 1: one was not, for it differs or cannot be converted; 2: nothing was
@@ -29,6 +30,8 @@ def run(
         _check(out, formats)
         together = models.load(model)
         _check_model(together)
+        for kind in set(formats) & set(runtimes.PUBLISHED):
+            publish.place(kind, out, name_of(together.paths[0]))
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
@@ -38,7 +41,8 @@ def run(
     print(f"compared with Keras on {len(reference.images)} phantoms, at their own size")
     for kind in formats:
         with tempfile.TemporaryDirectory() as folder:
-            failed += _export(kind, Path(folder), out, together, reference)
+            write = _publish if kind in runtimes.PUBLISHED else _export
+            failed += write(kind, Path(folder), out, together, reference)
     for told in failed:
         print(f"not written: {told}", file=sys.stderr)
     return int(bool(failed))
@@ -49,7 +53,7 @@ def _check(out: Path, formats: Sequence[str]) -> None:
     if gone := runtimes.missing(formats):
         raise ValueError(
             f"{', '.join(formats)} need{'s' * (len(formats) == 1)} packages that are not installed"
-            f" ({', '.join(gone)}); {runtimes.REMEDY}"
+            f" ({', '.join(gone)}); {runtimes.remedy(formats)}"
         )
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
@@ -98,10 +102,30 @@ def _export(
             _tell(path.name, found)
             found.require(limits)
         except Exception as error:  # converters raise what they like
-            return [f"{path.name}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}"]
+            return [f"{path.name}: {_reason(error)}"]
         convert.describe(path, unet, together.paths[0], **told, parity=asdict(found))
         _keep(path, out)
     return []
+
+
+def _publish(
+    kind: str, folder: Path, out: Path, together: models.Together, reference
+) -> list[str]:
+    """Write what is handed on, with an ONNX file in it; return what failed, and why."""
+    name = name_of(together.paths[0])
+    target, made = publish.place(kind, out, name), folder / "made"
+    if failed := _export("onnx", folder, made, together, reference):
+        return [f"{target.name}: {told}" for told in failed]
+    try:
+        told = publish.write(kind, target, made / f"{name}.onnx", together, reference)
+    except Exception as error:  # of the specification, of its validator
+        return [f"{target.name}: {' '.join(str(error).split())[:300]}"]
+    print(told, flush=True)
+    return []
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _tell(name: str, found) -> None:
