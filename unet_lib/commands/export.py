@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unet_lib import workspace
-from unet_lib.commands import models, publish, runtimes
+from unet_lib.commands import convert, models, parity, publish, runtimes
 
 
 def run(
@@ -28,15 +28,13 @@ def run(
     """
     try:
         _check(out, formats)
-        together = models.load(model)
+        together = models.load(model, kept_too=False)
         _check_model(together)
         for kind in set(formats) & set(runtimes.PUBLISHED):
             publish.place(kind, out, name_of(together.paths[0]))
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
-    from unet_lib.commands import parity
-
     reference, failed = parity.Reference(together.models[0], pictures=parity.PICTURES), []
     print(f"compared with Keras on {len(reference.images)} phantoms, at their own size")
     for kind in formats:
@@ -63,8 +61,6 @@ def _check(out: Path, formats: Sequence[str]) -> None:
 
 def _check_model(together: models.Together) -> None:
     """Raise ValueError if it is not one model of Keras, or this Keras cannot export."""
-    from unet_lib.commands import convert
-
     if len(together.models) > 1:
         raise ValueError(f"--model names {len(together.models)} models; a file holds one: export"
                          " each in a call of its own")
@@ -84,8 +80,6 @@ def _export(
     kind: str, folder: Path, out: Path, together: models.Together, reference
 ) -> list[str]:
     """Write one format, OpenVINO's also in int8; return what failed, and why."""
-    from unet_lib.commands import convert, parity
-
     unet, name, ending = together.models[0], name_of(together.paths[0]), runtimes.FORMATS[kind]
     whole = folder / f"{name}{ending}"
     steps = [(whole, "float32", parity.FLOAT, lambda: convert.write(unet, whole))]
