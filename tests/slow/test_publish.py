@@ -83,7 +83,7 @@ def test_bioimageio_reads_the_package_and_gets_its_output_with_each_file(out, tm
     read, run, steps, warned = tested(out / "lungs.bioimageio.zip", kind, tmp_path)
     assert (read, run) == ("valid-format", "passed")
     assert ["passed", f"Reproduce test outputs from test inputs ({kind})"] in steps
-    assert {where[-1] for where in warned} <= {"sample_tensor"}  # pictures to show, beside the cover
+    assert {where[-1] for where in warned} <= {"sample_tensor"}  # but for the cover
 
 
 def test_the_package_says_who_what_and_how(out, unpacked):
