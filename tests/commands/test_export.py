@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import keras
@@ -248,8 +249,8 @@ def follow(text):
     return cv2.imread("mask.png", cv2.IMREAD_UNCHANGED)
 
 
-@pytest.mark.parametrize("classes", [1, 2])
-def test_a_folder_for_the_hub_loads_as_its_card_says(stub, tmp_path, monkeypatch, classes):
+@pytest.mark.parametrize("classes, size", [(1, (150, 90)), (2, (40, 130))])
+def test_a_folder_for_the_hub_loads_as_its_card_says(stub, tmp_path, monkeypatch, classes, size):
     """As a training saves it, with an optimizer and a loss that only this project knows."""
     unet = small(classes=classes, standardize=True)
     unet.compile(optimizer="adam", loss=losses.bce_dice)
@@ -268,12 +269,11 @@ def test_a_folder_for_the_hub_loads_as_its_card_says(stub, tmp_path, monkeypatch
     config = json.loads(zipfile.ZipFile(folder / "mine.keras").read("config.json"))
     assert not config.get("compile_config")  # a stranger's Keras could not read it
     monkeypatch.chdir(folder)
-    for size in ((150, 90), (40, 130)):  # larger, and one side smaller than the model
-        image = phantom.draw(3, size=(160, 140))[0][: size[0], : size[1]]
-        cv2.imwrite("xray.png", image)
-        wanted = prediction.to_mask(prediction.predict(unet, image))
-        assert np.unique(wanted).size > 1
-        assert np.array_equal(follow(text), wanted if classes > 1 else 255 * np.uint8(wanted))
+    image = phantom.draw(3, size=(160, 140))[0][: size[0], : size[1]]
+    cv2.imwrite("xray.png", image)  # larger than the model, or one side smaller
+    wanted = prediction.to_mask(prediction.predict(unet, image))
+    assert np.unique(wanted).size > 1
+    assert np.array_equal(follow(text), wanted if classes > 1 else 255 * np.uint8(wanted))
 
 
 def test_the_shipped_model_on_the_hub_has_its_card_and_score(stub, tmp_path):
@@ -296,7 +296,11 @@ def test_nothing_is_handed_on_that_differs(stub, tmp_path, capsys, monkeypatch):
     assert code == 1 and files(tmp_path / "o") == []
     assert "not written: a-huggingface: a.onnx: a probability differs by 0.01" in err
     stub.off = 0.0
-    monkeypatch.setattr(publish, "_plain", lambda source, unet, path: save(path, head="direct"))
+    unet = small()
+    unet.compile(optimizer="adam", loss="mse")
+    unet.save(tmp_path / "a.keras")
+    other = SimpleNamespace(load=lambda path: small(head="direct"))  # what was saved is another
+    monkeypatch.setattr(publish, "prediction", other)
     code, _, err = called("--out", "o", "--model", "a.keras", "--format", "huggingface",
                           capsys=capsys)
     assert code == 1 and files(tmp_path / "o") == []

@@ -94,8 +94,7 @@ def write(
     """
     name, source = onnx.stem, together.paths[0]
     known = card.of(together, name=name)
-    _plain(source, together.models[0], onnx.with_suffix(".keras"))
-    reference.compare(prediction.load(onnx.with_suffix(".keras"))).require(parity.FLOAT)
+    _plain(source, onnx.with_suffix(".keras"), reference)
     if kind == "huggingface":
         _folder(target, onnx, together, known)
         following = f"hf upload OWNER/{name} {target} ."
@@ -107,7 +106,7 @@ def write(
     return f"{target.name} is written.{before} To publish it: {following}"
 
 
-def _plain(source: Path, unet, target: Path) -> None:
+def _plain(source: Path, target: Path, reference: parity.Reference) -> None:
     """Write a Keras model without its optimizer and loss, which are of use to its training alone.
 
     A file that holds none is copied: older versions of Keras may open it, but not what this one
@@ -116,7 +115,8 @@ def _plain(source: Path, unet, target: Path) -> None:
     with zipfile.ZipFile(source) as archive:
         compiled = json.loads(archive.read("config.json")).get("compile_config")
     if compiled:
-        unet.save(target)
+        reference.unet.save(target)
+        reference.compare(prediction.load(target)).require(parity.FLOAT)
     else:
         shutil.copyfile(source, target)
 
