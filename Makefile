@@ -23,7 +23,7 @@ OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 # of them needs a group of packages in pyproject.toml, which learners do without.
 LESSON = $(sort $(wildcard notebooks/0[0-9]_*.ipynb))
 PRACTICE = $(sort $(filter-out $(LESSON),$(wildcard notebooks/[0-9][0-9]_*.ipynb)))
-GROUPS = batch scale ship
+GROUPS = batch scale ship publish
 READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
 
 .PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep site badges clean

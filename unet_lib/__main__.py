@@ -79,18 +79,22 @@ def _add_predict(commands) -> None:
 def _add_export(commands) -> None:
     """Describe the command `export`."""
     parser = commands.add_parser(
-        "export", help="write a model for other runtimes: ONNX, OpenVINO, LiteRT",
+        "export", help="write a model for other runtimes, or to publish it",
         description="Write a model for other runtimes, after comparing each file with Keras on"
         " phantoms: DIR/lungs.onnx, lungs.xml (with .bin; also lungs_int8.xml, in 8 bits) and"
         " lungs.tflite. A JSON file beside each says what it takes and gives. `predict --model"
-        " FILE` runs them without TensorFlow. Needs packages: pip install '.[ship]'",
+        " FILE` runs them without TensorFlow. To publish a model, with its card: --format"
+        " bioimageio writes DIR/lungs.bioimageio.zip, --format huggingface the folder"
+        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install '.[ship]', for"
+        " bioimageio '.[ship,publish]'",
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="where to write; other files there stay")
     add("--model", metavar="RUN_OR_FILE",
         help="a .keras file, or a finished run (default: the model that was trained on phantoms)")
-    add("--format", choices=("onnx", "openvino", "litert"), help="this one alone (default: all)")
+    add("--format", choices=("onnx", "openvino", "litert", "bioimageio", "huggingface"),
+        help="this one alone (default: the first three)")
 
 
 def _add_sweep(commands) -> None:

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
+from types import SimpleNamespace
 
+import cv2
 import keras
 import numpy as np
 import pytest
+import yaml
 
-from unet_lib import __main__, architecture, phantom, workspace
-from unet_lib.commands import convert, export, models, parity, runtimes, usual
+from unet_lib import __main__, architecture, losses, phantom, prediction, workspace
+from unet_lib.commands import convert, export, kept, models, parity, publish, runtimes, usual
 
 SIDE = 64
 
@@ -58,7 +62,8 @@ def test_help_answers_outside_the_checkout(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     told = " ".join(done.stdout.split())
-    assert "--format {onnx,openvino,litert}" in told and "pip install '.[ship]'" in told
+    assert "--format {onnx,openvino,litert,bioimageio,huggingface}" in told
+    assert "pip install '.[ship]'" in told and "'.[ship,publish]'" in told
 
 
 def test_missing_packages_are_named_before_any_work(without, tmp_path, capsys, monkeypatch):
@@ -220,6 +225,115 @@ def test_what_was_exported_is_not_exported_again(stub, tmp_path, capsys):
     called("--out", "o", "--model", "a.keras", "--format", "onnx", capsys=capsys)
     code, _, err = called("--out", "p", "--model", "o/a.onnx", capsys=capsys)
     assert code == 2 and "a.onnx was exported already; name the .keras file or the run" in err
+
+
+def test_what_predict_has_kept_is_not_exported(stub, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "find", lambda *_: pytest.fail("LiteRT was taken for Keras"))
+    assert __main__.main(["export", "--out", "o", "--model", "a.keras", "--format", "onnx"]) == 0
+    assert stub.unet.input_shape == (None, SIDE, SIDE, 1)
+
+
+# ------------------------------------------------------------------------- what is handed on
+
+
+def readme(folder):
+    """Return what the Hub reads of a card, and the rest of it."""
+    _, front, text = (folder / "README.md").read_text("utf-8").split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+def follow(text):
+    """Execute how a card says that a model is loaded; return the mask of xray.png."""
+    code = text.partition("```python\n")[2].partition("```")[0]
+    exec(code, {})
+    return cv2.imread("mask.png", cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize("classes, size", [(1, (150, 90)), (2, (40, 130))])
+def test_a_folder_for_the_hub_loads_as_its_card_says(stub, tmp_path, monkeypatch, classes, size):
+    """As a training saves it, with an optimizer and a loss that only this project knows."""
+    unet = small(classes=classes, standardize=True)
+    unet.compile(optimizer="adam", loss=losses.bce_dice)
+    unet.save(tmp_path / "mine.keras")
+    (tmp_path / "o/mine-huggingface").mkdir(parents=True)
+    (tmp_path / "o/mine-huggingface/notes.txt").write_text("the user's")
+    assert __main__.main(["export", "--out", "o", "--model", "mine.keras", "--format",
+                          "huggingface"]) == 0
+    assert files(tmp_path / "o") == ["mine-huggingface"]
+    folder = tmp_path / "o/mine-huggingface"
+    assert files(folder) == ["README.md", "mine.keras", "mine.onnx", "mine.onnx.json", "notes.txt"]
+    front, text = readme(folder)
+    assert (front["license"], front["library_name"]) == ("unknown", "keras")
+    assert front["pipeline_tag"] == "image-segmentation" and "model-index" not in front
+    assert "hf upload OWNER/mine mine-huggingface ." in text and "**Not settled.**" in text
+    config = json.loads(zipfile.ZipFile(folder / "mine.keras").read("config.json"))
+    assert not config.get("compile_config")  # a stranger's Keras could not read it
+    monkeypatch.chdir(folder)
+    image = phantom.draw(3, size=(160, 140))[0][: size[0], : size[1]]
+    cv2.imwrite("xray.png", image)  # larger than the model, or one side smaller
+    wanted = prediction.to_mask(prediction.predict(unet, image))
+    assert np.unique(wanted).size > 1
+    assert np.array_equal(follow(text), wanted if classes > 1 else 255 * np.uint8(wanted))
+
+
+def test_the_shipped_model_on_the_hub_has_its_card_and_score(stub, tmp_path):
+    assert __main__.main(["export", "--out", "o", "--format", "huggingface"]) == 0
+    folder = tmp_path / "o/lungs-huggingface"
+    front, text = readme(folder)
+    assert front["license"] == "mit" and "chest-x-ray" in front["tags"]
+    (result,) = front["model-index"][0]["results"]
+    assert result["dataset"]["type"] == "shenzhen-hospital-set"
+    value = result["metrics"][0]["value"]
+    assert result["metrics"][0]["type"] == "dice" and f"| 400 | {value} |" in text
+    assert (folder / "lungs.keras").read_bytes() == models.SHIPPED.read_bytes()
+    assert usual.limits_for(folder / "lungs.keras") == usual.limits_for(models.SHIPPED)
+
+
+def test_nothing_is_handed_on_that_differs(stub, tmp_path, capsys, monkeypatch):
+    stub.off = 0.01
+    code, _, err = called("--out", "o", "--model", "a.keras", "--format", "huggingface",
+                          capsys=capsys)
+    assert code == 1 and files(tmp_path / "o") == []
+    assert "not written: a-huggingface: a.onnx: a probability differs by 0.01" in err
+    stub.off = 0.0
+    unet = small()
+    unet.compile(optimizer="adam", loss="mse")
+    unet.save(tmp_path / "a.keras")
+    other = SimpleNamespace(load=lambda path: small(head="direct"))  # what was saved is another
+    monkeypatch.setattr(publish, "prediction", other)
+    code, _, err = called("--out", "o", "--model", "a.keras", "--format", "huggingface",
+                          capsys=capsys)
+    assert code == 1 and files(tmp_path / "o") == []
+    assert "not written: a-huggingface: a probability differs by" in err
+
+
+def test_a_package_is_refused_where_nothing_checks_it_or_its_place_is_taken(
+    without, tmp_path, capsys, monkeypatch
+):
+    save(tmp_path / "a.keras")
+    without()
+    find = runtimes.importlib.util.find_spec
+
+    def nowhere(name, *more):
+        if name == "bioimageio.core":
+            raise ModuleNotFoundError("No module named 'bioimageio'")
+        return find(name, *more)
+
+    asked = ("--out", "o", "--model", "a.keras", "--format")
+    with monkeypatch.context() as changed:
+        changed.setattr(runtimes.importlib.util, "find_spec", nowhere)
+        code, _, err = called(*asked, "bioimageio", capsys=capsys)
+    assert code == 2 and not (tmp_path / "o").exists()
+    assert err == (
+        "Refused, nothing was written: bioimageio needs packages that are not installed"
+        " (bioimageio.core); pip install '.[ship,publish]' in the project's folder brings all of"
+        " them\n"
+    )
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o/a-huggingface").touch()
+    code, _, err = called(*asked, "huggingface", capsys=capsys)
+    assert code == 2 and "a-huggingface' must be a folder, new or not; move it away" in err
+    assert files(tmp_path / "o") == ["a-huggingface"]
 
 
 # ------------------------------------------------------------------------- opening a file

@@ -60,7 +60,7 @@ def write(unet, path: Path) -> None:
     import keras
 
     signature = [keras.InputSpec(shape=unet.input_shape, dtype="float32", name="image")]
-    with _silence():
+    with silence():
         unet = _steady(unet)
         if path.suffix == runtimes.FORMATS["onnx"]:
             unet.export(os.fspath(path), format="onnx", verbose=False, input_signature=signature)
@@ -124,7 +124,7 @@ def quantize(path: Path, target: Path, *, size: int) -> None:
         size: side in px of the model's input.
     """
     os.environ.setdefault("NNCF_CI", "1")  # else it sends usage statistics to its makers
-    with _silence():
+    with silence():
         import nncf
         import openvino
 
@@ -181,7 +181,7 @@ def _versions(kind: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep converters from telling all they do; what fails is an exception anyway."""
     level = logging.root.manager.disable
     with contextlib.ExitStack() as stack:

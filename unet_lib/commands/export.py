@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unet_lib import workspace
-from unet_lib.commands import models, runtimes
+from unet_lib.commands import convert, models, parity, publish, runtimes
 
 
 def run(
@@ -19,7 +19,8 @@ def run(
     Args:
         out: folder to write into; files of these names are replaced, others left alone.
         model: a .keras file or a finished run; None for the model that the project ships.
-        formats: of `runtimes.FORMATS`; "openvino" comes in float32 and in int8.
+        formats: of `runtimes.FORMATS`; "openvino" comes in float32 and in int8. Or of
+            `runtimes.PUBLISHED`: what is handed on, with a card.
 
     Returns:
         0: all were written; 1: one was not, for it differs or cannot be converted; 2: nothing was
@@ -27,18 +28,19 @@ def run(
     """
     try:
         _check(out, formats)
-        together = models.load(model)
+        together = models.load(model, kept_too=False)
         _check_model(together)
+        for kind in set(formats) & set(runtimes.PUBLISHED):
+            publish.place(kind, out, name_of(together.paths[0]))
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
-    from unet_lib.commands import parity
-
     reference, failed = parity.Reference(together.models[0], pictures=parity.PICTURES), []
     print(f"compared with Keras on {len(reference.images)} phantoms, at their own size")
     for kind in formats:
         with tempfile.TemporaryDirectory() as folder:
-            failed += _export(kind, Path(folder), out, together, reference)
+            write = _publish if kind in runtimes.PUBLISHED else _export
+            failed += write(kind, Path(folder), out, together, reference)
     for told in failed:
         print(f"not written: {told}", file=sys.stderr)
     return int(bool(failed))
@@ -49,7 +51,7 @@ def _check(out: Path, formats: Sequence[str]) -> None:
     if gone := runtimes.missing(formats):
         raise ValueError(
             f"{', '.join(formats)} need{'s' * (len(formats) == 1)} packages that are not installed"
-            f" ({', '.join(gone)}); {runtimes.REMEDY}"
+            f" ({', '.join(gone)}); {runtimes.remedy(formats)}"
         )
     for place in (out, *out.parents):
         if place.exists() and not place.is_dir():
@@ -59,8 +61,6 @@ def _check(out: Path, formats: Sequence[str]) -> None:
 
 def _check_model(together: models.Together) -> None:
     """Raise ValueError if it is not one model of Keras, or this Keras cannot export."""
-    from unet_lib.commands import convert
-
     if len(together.models) > 1:
         raise ValueError(f"--model names {len(together.models)} models; a file holds one: export"
                          " each in a call of its own")
@@ -80,8 +80,6 @@ def _export(
     kind: str, folder: Path, out: Path, together: models.Together, reference
 ) -> list[str]:
     """Write one format, OpenVINO's also in int8; return what failed, and why."""
-    from unet_lib.commands import convert, parity
-
     unet, name, ending = together.models[0], name_of(together.paths[0]), runtimes.FORMATS[kind]
     whole = folder / f"{name}{ending}"
     steps = [(whole, "float32", parity.FLOAT, lambda: convert.write(unet, whole))]
@@ -98,10 +96,30 @@ def _export(
             _tell(path.name, found)
             found.require(limits)
         except Exception as error:  # converters raise what they like
-            return [f"{path.name}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}"]
+            return [f"{path.name}: {_reason(error)}"]
         convert.describe(path, unet, together.paths[0], **told, parity=asdict(found))
         _keep(path, out)
     return []
+
+
+def _publish(
+    kind: str, folder: Path, out: Path, together: models.Together, reference
+) -> list[str]:
+    """Write what is handed on, with an ONNX file in it; return what failed, and why."""
+    name = name_of(together.paths[0])
+    target, made = publish.place(kind, out, name), folder / "made"
+    if failed := _export("onnx", folder, made, together, reference):
+        return [f"{target.name}: {told}" for told in failed]
+    try:
+        told = publish.write(kind, target, made / f"{name}.onnx", together, reference)
+    except Exception as error:  # of the specification, of its validator
+        return [f"{target.name}: {' '.join(str(error).split())[:300]}"]
+    print(told, flush=True)
+    return []
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _tell(name: str, found) -> None:

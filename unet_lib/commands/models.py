@@ -45,13 +45,14 @@ class Together:
         return min(model.input_shape[1] for model in self.models)
 
 
-def load(asked: str | None, *, tiles: bool = False) -> Together:
+def load(asked: str | None, *, tiles: bool = False, kept_too: bool = True) -> Together:
     """Load what `--model` names; what an earlier call has kept is taken in the place of Keras.
 
     Args:
         asked: a .keras file, one that `export` wrote (.onnx, .xml, .tflite), a run's folder or
             name; several with commas between; None for the model that the project ships.
         tiles: whether pictures may be predicted piece by piece, by the model at its own size.
+        kept_too: False: Keras itself is wanted, to export it.
 
     Raises:
         FileNotFoundError: there is no such file or finished run.
@@ -59,7 +60,7 @@ def load(asked: str | None, *, tiles: bool = False) -> Together:
     """
     paths = list(_paths(asked)) if asked else [SHIPPED]
     limits = [_limits(path) for path in paths]
-    opened = [_open(path, limit.sizes, kept_too=not tiles)
+    opened = [_open(path, limit.sizes, kept_too=kept_too and not tiles)
               for path, limit in zip(paths, limits, strict=True)]
     models = [model for model, _ in opened]
     if len(found := {model.output_shape[-1] for model in models}) > 1:

@@ -27,6 +27,12 @@ PACKAGES = {
 }
 """Modules of each format: the first one runs it, the others help to write it."""
 
+PUBLISHED = {
+    "bioimageio": ("bioimageio.core", *PACKAGES["onnx"]),
+    "huggingface": PACKAGES["onnx"],
+}
+"""Modules of what is made to be handed on; an ONNX file lies in each."""
+
 REMEDY = "pip install '.[ship]' in the project's folder brings all of them"
 
 
@@ -84,8 +90,20 @@ def kind_of(path: Path) -> str:
 
 def missing(formats: Sequence[str]) -> list[str]:
     """Return the modules that writing and running these formats needs and that are not there."""
-    wanted = [name for each in formats for name in PACKAGES[each]]
-    return [name for name in wanted if importlib.util.find_spec(name) is None]
+    wanted = dict.fromkeys(name for each in formats for name in (PACKAGES | PUBLISHED)[each])
+    return [name for name in wanted if not _installed(name)]
+
+
+def remedy(formats: Sequence[str]) -> str:
+    """Return how one gets what `missing` names."""
+    return REMEDY.replace("ship", "ship,publish") if "bioimageio" in formats else REMEDY
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that it would lie in is not there either
+        return False
 
 
 def beside(path: Path) -> Path:
