@@ -1,6 +1,7 @@
 """The command line: `python -m unet_lib run`, `check`, `predict`, `export`, `sweep`, `demo`."""
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -16,11 +17,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute the notebooks; exit 0 only if every one ran")
     add = run.add_argument
-    add("--params", action="append", default=[], metavar="FILE",
+    add("--params", action="append", default=[], metavar="FILE", type=_filled,
         help="YAML file of parameters; given several times: several runs, one after another")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="one parameter; wins over the files")
-    add("--run", metavar="NAME", help="folder under runs/ (default: the file's stem, or 'quick')")
+    add("--run", metavar="NAME", type=_filled,
+        help="folder under runs/ (default: the file's stem, or 'quick')")
     which = run.add_mutually_exclusive_group()
     which.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
     which.add_argument("--all", action="store_true", help="the notebooks for practitioners, from 10"
@@ -29,8 +31,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "check", help="audit X-rays and masks of one's own, and say what would be trained on them"
     )
     add = look.add_argument
-    add("source", metavar="SOURCE", help="a folder, a CSV list, 'phantom' or 'kaggle:owner/name'")
-    add("--out", metavar="DIR", help="write check.yaml and contact_sheet.png there")
+    add("source", metavar="SOURCE", type=_filled,
+        help="a folder, a CSV list, 'phantom' or 'kaggle:owner/name'")
+    add("--out", metavar="DIR", type=_filled, help="write check.yaml and contact_sheet.png there")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
     _add_predict(commands)
@@ -50,15 +53,16 @@ def _add_predict(commands) -> None:
         epilog="exit code 0: all was done; 1: a picture failed, or there was none; 2: refused",
     )
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGE_OR_FOLDER",
+    add("images", nargs="+", metavar="IMAGE_OR_FOLDER", type=_filled,
         help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content; a folder with all below")
-    add("--out", required=True, metavar="DIR", help="where to write; nothing of yours is changed")
-    add("--model", metavar="RUN_OR_FILE",
+    add("--out", required=True, metavar="DIR", type=_filled,
+        help="where to write; nothing of yours is changed")
+    add("--model", metavar="RUN_OR_FILE", type=_filled,
         help="a .keras file, or a finished run; several, with commas between, are averaged"
         " (default: the model that was trained on phantoms)")
     add("--threshold", type=_share, default=0.5, metavar="T",
         help="probability from which a pixel is foreground (default 0.5), not of several")
-    add("--truth", metavar="MASKS", help="folder of true masks: adds Dice and HD95")
+    add("--truth", metavar="MASKS", type=_filled, help="folder of true masks: adds Dice and HD95")
     add("--mask-values", default="auto", metavar="VALUES",
         help="what is foreground in the true masks, such as 1,2 (default: what is plain; of a model"
         " of several classes their numbers)")
@@ -90,8 +94,9 @@ def _add_export(commands) -> None:
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
     add = parser.add_argument
-    add("--out", required=True, metavar="DIR", help="where to write; other files there stay")
-    add("--model", metavar="RUN_OR_FILE",
+    add("--out", required=True, metavar="DIR", type=_filled,
+        help="where to write; other files there stay")
+    add("--model", metavar="RUN_OR_FILE", type=_filled,
         help="a .keras file, or a finished run (default: the model that was trained on phantoms)")
     add("--format", choices=("onnx", "openvino", "litert", "bioimageio", "huggingface"),
         help="this one alone (default: the first three)")
@@ -106,7 +111,7 @@ def _add_sweep(commands) -> None:
         epilog="exit code 0: every point is done; 1: some are not; 2: refused; 130: Ctrl-C",
     )
     add = parser.add_argument
-    add("file", metavar="FILE", help="YAML with base, grid, points, seeds, folds")
+    add("file", metavar="FILE", type=_filled, help="YAML with base, grid, points, seeds, folds")
     add("--cores", type=int, metavar="N", help="of this machine (default all); on a cluster, a job")
     add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
@@ -123,12 +128,21 @@ def _add_demo(commands) -> None:
         " pip install '.[demo]'. Ctrl-C ends it",
     )
     add = parser.add_argument
-    add("--model", metavar="RUN_OR_FILE", help="as of predict")
+    add("--model", metavar="RUN_OR_FILE", type=_filled, help="as of predict")
     add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
 
 
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty, as of a variable that is not set; fill it in")
+    return text
+
+
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 1:
         told = f"must lie between 0 and 1, got {text}; use for example 0.5"
         raise argparse.ArgumentTypeError(told)

@@ -91,6 +91,36 @@ def test_a_threshold(tmp_path, capsys):
     assert "must lie between 0 and 1, got 1.5; use for example 0.5" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [
+    ["predict", "", "--out", "o"], ["predict", "x.png", "--out", ""],
+    ["predict", "x.png", "--out", "o", "--model", ""],
+    ["predict", "x.png", "--out", "o", "--truth", " "], ["check", ""],
+    ["check", "phantom", "--out", ""], ["run", "--run", ""], ["run", "--params", ""],
+    ["sweep", ""], ["export", "--out", ""], ["demo", "--model", ""],
+])  # fmt: skip
+def test_a_variable_that_is_not_set_is_no_name(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        __main__.main(arguments)
+    assert refused.value.code == 2
+    assert "is empty, as of a variable that is not set" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        __main__.main(["predict", "x.png", "--out", "o", "--threshold", "0,5"])
+    assert "must lie between 0 and 1, got 0,5; use for example 0.5" in capsys.readouterr().err
+
+
+def test_what_predict_drew_is_no_true_mask(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    assert called("in", "--out", "in/out", capsys=capsys)[0] == 0
+    for folder in ("in", "in/out/masks"):
+        code, _, said = called("in", "--out", "in/out", "--truth", folder, capsys=capsys)
+        assert code == 2 and "in/out/masks/x.png is no true mask: predict drew it" in said
+    code, table, _ = called("in", "--out", "other", "--truth", "in/out/masks", capsys=capsys)
+    assert code == 0 and table["x.png"]["dice"] == "1.0000"  # two models may be compared
+    put(tmp_path / "in/out/masks/x.png", WHITE)  # corrected by hand, and saved over it
+    arguments = ["in/x.png", "--out", "in/out", "--truth", "in/out/masks", "--no-overlays"]
+    assert "is no true mask" not in called(*arguments, capsys=capsys)[2]
+
+
 def test_a_bad_file_costs_no_good_one(tmp_path, capsys):
     films(tmp_path / "in", "good.png", "zz.png")
     put(tmp_path / "in/cut.png", encode(chest(1))[:900])

@@ -122,6 +122,7 @@ def test_wide_values_that_fit_16_bits_keep_them(pixels, kind):
         (tiff((GREY / 255).astype(np.float32), kind=3), r"TIFF file with 32-bit values \(0 to 1\)"),
         (tiff((GREY - 300.0).astype(np.float32), kind=3), r"32-bit values \(-300 to -45\)"),
         (tiff(DEEP[..., :3], planes=2), "16-bit colours in separate planes; save it as PNG"),
+        (tiff(GREY.view(np.int8), kind=2), "TIFF file with negative values of 8 bits"),
         (pillow(GREY, "TIFF", save_all=True, append_images=[Image.fromarray(GREY)] * 2),
          "TIFF file of 3 pages; save the one that is meant as a file"),
         (pillow(GREY, "WEBP", save_all=True, append_images=[Image.fromarray(255 - GREY)]),
@@ -131,7 +132,7 @@ def test_wide_values_that_fit_16_bits_keep_them(pixels, kind):
         (pillow(GREY, "PNG", save_all=True, append_images=[Image.fromarray(255 - GREY)]),
          "PNG file of 2 animated pictures"),
     ],
-    ids="fractions negative planes pages webp gif apng".split(),
+    ids="fractions negative planes signed pages webp gif apng".split(),
 )  # fmt: skip
 def test_what_cannot_be_read_rightly_is_refused(data, text):
     with pytest.raises(ValueError, match=text):

@@ -305,6 +305,24 @@ def test_the_reader_does_not_even_read_the_patient(monkeypatch):
     assert "Rows" in seen[0]
 
 
+@pytest.mark.parametrize("bits, factor", [(10, 1), (12, 16)])  # 16: 12 bits, as of HighBit 15
+def test_values_of_more_bits_than_the_tags_tell_of_are_refused(bits, factor):
+    made = dicom(BitsStored=bits, PixelData=(RAMP * factor).tobytes())
+    for judge in (decode, decode_mask):
+        with pytest.raises(ValueError, match=f"to {4032 * factor}, and tags that tell of {bits}"):
+            judge(made)
+
+
+def test_a_few_pixels_may_hold_what_is_laid_over_the_picture():
+    letters = RAMP.copy()
+    letters[20:24, 10:30] |= 0x8000
+    shown = decode(dicom(letters, BitsStored=12)).pixels
+    np.testing.assert_array_equal(shown, decode(dicom()).pixels)
+    short = (RAMP.astype(int) - 2048 & 0xFFF).astype(np.uint16)  # 12 bits, the sign not spread
+    made = decode(dicom(short, BitsStored=12, PixelRepresentation=1)).pixels
+    np.testing.assert_array_equal(made, shown)
+
+
 def test_signed_pixels():
     signed = (RAMP.astype(np.int16) - 2000).astype(np.int16)
     np.testing.assert_array_equal(decode(dicom(signed)).pixels, EXPECTED)

@@ -195,3 +195,20 @@ def test_a_data_set_is_made_from_a_list(tmp_path, target):
     manifest = prepare.restructure(tmp_path / "s/list.csv", target)
     assert sorted(manifest["items"]) == [f"{n}_film" for n in range(8)]
     assert prepare.restructure(tmp_path / "s/list.csv", target)["written"] is False
+
+
+def test_names_that_begin_with_a_tilde(write):
+    path = write("image,mask\n~a.png,films/a.png\n")
+    (path.parent / "~a.png").write_bytes((path.parent / "films/b.png").read_bytes())
+    assert pairs(find_tree(path)) == {"~a": ["~a.png", "films/a.png"]}
+    assert "~no.such.user/x.png does not exist" in refused(write("image\n~no.such.user/x.png\n"))
+
+
+def test_blanks_before_quotes(write):
+    path = write('"image" , "mask"\n"films/x,y.png", "seg/x,y.png"\n')
+    assert pairs(find_tree(path)) == {"x,y": ["films/x,y.png", "seg/x,y.png"]}
+
+
+def test_bytes_of_zero(write):
+    assert "bytes of zero, as in UTF-16" in refused(write("image\na\0.png\n"))
+    assert "bytes of zero, as in UTF-16" in refused(write("image\na.png\n", "utf-16-le"))

@@ -123,6 +123,10 @@ def test_names_of_lungs_are_joined():
     ([255 - WHITE] * 3, "0"),
     ([1 - BOTH] * 3, "0"),
     ([np.dstack([np.uint8(255) * LEFT, BOTH * 0, np.uint8(128) * RIGHT])], "#000080,#ff0000"),
+    ([np.dstack([LEFT, RIGHT, BOTH * 0]).astype(np.uint8)] * 2, "#000100,#010000"),
+    ([np.dstack([LEFT * 240, RIGHT * 12, LEFT * 12]).astype(np.uint8),
+      np.dstack([LEFT * 250, RIGHT * 12, LEFT * 12]).astype(np.uint8)],
+     "#000c00,#f0000c,#fa000c"),
 ])  # fmt: skip
 def test_refused(files, line):
     text = refused(*files)
@@ -139,6 +143,12 @@ def test_the_table():
     assert rows[0] == ["value", "of", "the", "pixels", "files", "of", "the", "border"]
     assert rows[1] == ["0", f"{1 - BOTH.mean():.1%}", "2", "100.0%"]
     assert sorted(rows[2:]) == [["1", share, "2", "0.0%"], ["2", share, "2", "0.0%"]]
+
+
+def test_strays_are_not_suggested_in_the_place_of_255():
+    strays = WHITE.copy()
+    strays[:3] = 7
+    assert 'mask_values: "7,255"' in refused(strays, WHITE)
 
 
 def test_void_255_is_not_suggested():
@@ -321,6 +331,8 @@ def test_asked_of_jpegs_of_different_quality():
 def test_a_value_that_occurs_nowhere():
     text = refused(LABELS, mask_values="1,7")
     assert "no mask holds 7 (mask_values was '1,7')" in text and "of the pixels" in text
+    for text in ("2-1", "5-9", "1,5-9"):
+        assert f"no mask holds {text[-3:]} (mask_values" in refused(LABELS, mask_values=text)
     with pytest.raises(ValueError, match="empty entry"):
         judge(LABELS, mask_values="1,,2")
 

@@ -78,6 +78,9 @@ def test_16_bits():
     assert held(counted(BOTH.astype(np.uint16) * 65535)) == {0, 65535}
     soft = cv2.GaussianBlur(BOTH.astype(np.float32) * 65535, (5, 5), 1.5).astype(np.uint16)
     assert held(counted(soft)) == {0, 255}
+    colours = np.dstack([RIGHT, LEFT, BOTH * 0]).astype(np.uint16)
+    assert held(counted(colours)) == {0, "#010000", "#000100"}  # as those of 8 bits
+    assert held(counted(colours * 65535)) == {0, "#ff0000", "#00ff00"}
     many = np.arange(400, dtype=np.uint16).reshape(20, 20).repeat(8, 0).repeat(8, 1)  # instances
     assert held(counted(many)) == set(range(400))
 

@@ -46,7 +46,8 @@ def test_parameter_that_only_another_notebook_has(folder, tmp_path):
         ("learning_rate: true", "learning_rate must be float, got True (bool)"),
         ("augment: 1", "augment must be bool, got 1 (int)"),
         ("head: no", "head must be str, got False (bool); put it in quotes"),
-        ("run_name: 007", "run_name must be str, got 7 (int); put it in quotes"),
+        ("run_name: 7", "run_name must be str, got 7 (int); put it in quotes"),
+        ("run_name: 007", "007 would be read as 7; write it plainly, or put it in quotes"),
         ("run_name: a/b/c", "run_name must be one plain folder name"),
     ],
 )
@@ -81,6 +82,9 @@ def test_run_name_comes_from_option_parameter_file_or_default(folder, tmp_path):
 def test_file_faults(folder, tmp_path):
     assert "did you mean 'smoke.yaml'?" in refusal(folder, [tmp_path / "smokes.yaml"])
     assert "is not valid YAML" in refusal(folder, [params(tmp_path, "a: [1")])
+    assert "'epochs' is there twice" in refusal(
+        folder, [params(tmp_path, "epochs: 1\nepochs: 2")])
+    assert "there is no parameter file" in refusal(folder, ["x" * 300 + ".yaml"])
     assert "must hold lines such as 'epochs: 20', got list" in refusal(
         folder, [params(tmp_path, "- 1")]
     )

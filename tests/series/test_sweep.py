@@ -126,3 +126,9 @@ def test_folds_are_data_sets(folder):
     found = read(folder, "folds: 3\nseeds: [0, 1]")
     assert [p.varied for p in found.points] == [
         {"split": f"{k}/3", "seed": s} for k in (1, 2, 3) for s in (0, 1)]
+
+
+@pytest.mark.parametrize("params", ["", "3", "[null]", "{a: 1}", '"a\\0b"', "~no.such.user/x"])
+def test_params_of_the_base_that_name_no_file(folder, params):
+    with pytest.raises(plan.Refused, match="base: params must name a parameter file"):
+        read(folder, f"base: {{params: {params}}}")

@@ -42,7 +42,7 @@ def run(
         _check_out(out)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
         earlier, together = table.read(out), _load(model, options)
-        truths = _find_truths(found, true_masks, mask_values, together)
+        truths = _find_truths(found, out, true_masks, mask_values, together)
         workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
@@ -87,14 +87,21 @@ def _load(model: str | None, options: Options) -> models.Together:
 
 
 def _find_truths(
-    found: list[pictures.Picture], folder: Path | None, mask_values: str,
+    found: list[pictures.Picture], out: Path, folder: Path | None, mask_values: str,
     together: models.Together,
 ) -> truth.Truth | None:
-    """Find the true masks in a folder; None if none is given."""
+    """Find the true masks in a folder, and refuse those that were drawn here; None if not asked."""
     if folder is None:
         return None
     paths = [picture.path for picture in found]
-    return truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
+    truths = truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
+    for mask in (mask for masks in truths.files.values() for mask in masks):
+        if mask.resolve().is_relative_to(out.resolve()) and outputs.read_record(mask) is not None:
+            raise ValueError(
+                f"{workspace.shown(mask)} is no true mask: predict drew it, into this --out; name"
+                " with --truth the folder that holds the true ones"
+            )
+    return truths
 
 
 def _check_out(out: Path) -> None:

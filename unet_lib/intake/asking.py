@@ -75,7 +75,7 @@ def _values(text: str, known: list[Key]) -> list[Key]:
         return same
     if ends:
         low, high = int(ends[1]), int(ends[2])
-        return [k for k in known if isinstance(k, int) and low <= k <= high]
+        return [k for k in known if isinstance(k, int) and low <= k <= high] or [text]
     if text.isdecimal():
         return [int(text)]
     return [text.lower() if text.startswith("#") else text]

@@ -22,7 +22,7 @@ from PIL import (
 from unet_lib.intake.raster import Raster, Refused, as_16_bit, check_size, damaged, without_colour
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
-ORIENTATION, SAMPLES, PLANES = 274, 277, 284
+ORIENTATION, SAMPLES, PLANES, FORMAT = 274, 277, 284, 339
 STRIPS, STRIP_SIZES, TILES, TILE_SIZES = 273, 279, 324, 325
 
 _TURNS = {
@@ -202,6 +202,9 @@ def read_tiff(data: bytes) -> Raster:
     except SyntaxError:
         raise Refused("TIFF file of an uncommon kind; save it as PNG") from None
     _only_one("TIFF", picture.n_frames)
+    if tags.get(FORMAT) == (2,) * samples and np.max(tags.get(BITS, 1)) == 8:
+        if np.max(picture) > 127:  # Pillow reads them without their sign
+            raise Refused("TIFF file with negative values of 8 bits; save it as 8-bit PNG")
     colour = deep and samples > 1
     pixels, alpha = _with_opencv("TIFF", data) if colour else _with_pillow("TIFF", picture)
     if tags.get(PHOTOMETRIC) == 0 and picture.mode == "I;16":

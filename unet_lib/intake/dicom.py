@@ -40,6 +40,7 @@ _SLICE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.128": "PT", "1.2.840.10008.5.1.4.1.1.20": "NM",
 }  # fmt: skip
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_LAID_OVER = 0.1  # share of the pixels, at most, in which bits beyond the stored ones are set
 _JPEG_FAMILY = "1.2.840.10008.1.2.4."  # JPEG, JPEG-LS, JPEG 2000: all end in 0xff 0xd9
 
 
@@ -137,6 +138,8 @@ def _stored(dataset) -> np.ndarray:
     (_check_end if syntax.is_encapsulated else _check_length)(dataset, syntax)
     try:
         pixels, _ = decoder.as_array(dataset, index=0)
+        if not syntax.is_encapsulated:
+            _check_bits(dataset, decoder)
     except RuntimeError:  # every decoder that is installed gave up
         raise Refused(
             f"DICOM file in {syntax.name}: damaged, or of a kind that the installed decoders do "
@@ -184,6 +187,26 @@ def _check_length(dataset, syntax) -> None:
         raise Refused(
             f"DICOM file of {times} times the pixels that its tags tell of, as if it had {times}"
             " frames; save the one that is meant as a file"
+        )
+
+
+def _check_bits(dataset, decoder) -> None:
+    """Refuse grey values that need more bits than the tags tell of: the decoder cuts these off.
+
+    A few pixels may: there old files keep lines and letters to be laid over the picture.
+    """
+    bits = number(dataset, "BitsStored")
+    if number(dataset, "SamplesPerPixel") > 1 or bits >= number(dataset, "BitsAllocated"):
+        return
+    whole = decoder.as_array(dataset, index=0, correct_unused_bits=False)[0]
+    low, high = 0, 2**bits - 1
+    if number(dataset, "PixelRepresentation") == 1:
+        low, high = -(2 ** (bits - 1)), high  # negative ones may lack their sign further up
+    if np.mean((whole < low) | (whole > high)) > _LAID_OVER:
+        raise Refused(
+            f"DICOM file with values from {whole.min()} to {whole.max()}, and tags that tell of"
+            f" {bits} bits (BitsStored, HighBit {number(dataset, 'HighBit')}); correct the tags, or"
+            " save it as 16-bit PNG"
         )
 
 

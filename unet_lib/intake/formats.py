@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from unet_lib import workspace
-from unet_lib.intake import decoders, dicom, signatures
+from unet_lib.intake import decoders, dicom, palettes, signatures
 from unet_lib.intake.raster import MAX_PIXELS, NoPicture, Raster, Refused, damaged, quiet
 
 __all__ = ["MAX_PIXELS", "NoPicture", "Raster", "decode", "decode_mask", "read_picture", "to_grey"]
@@ -65,9 +65,12 @@ def decode_mask(data: bytes) -> Raster:
     Colours and alpha are left as they are; what they mean is not decided here.
 
     Raises:
-        NoPicture, ValueError: as `decode`.
+        NoPicture, ValueError: as `decode`; and a palette that gives two labels one colour.
     """
-    return _decode(data, {**_READERS, "DICOM": dicom.read_mask})
+    raster = _decode(data, {**_READERS, "DICOM": dicom.read_mask})
+    with quiet():
+        palettes.check(raster.kind, data)
+    return raster
 
 
 def _decode(data: bytes, readers: dict) -> Raster:

@@ -68,7 +68,7 @@ def read(path: Path) -> Listed:
     """
     try:
         text, delimiter = _lines(path)
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        table = list(_cells(text, delimiter))
     except csv.Error as error:
         raise _refusal(path, [f"no table: {error}"]) from None
     skipped = next(n for n, cells in enumerate(table) if "image" in _plain(cells))
@@ -116,6 +116,8 @@ def _lines(path: Path) -> tuple[str, str]:
         row = error.object[: error.start].count(b"\n") + 1
         told = f'row {row} is not UTF-8; save it again as "CSV UTF-8"'
         raise _refusal(path, [told]) from None
+    if "\0" in text:
+        raise _refusal(path, ['bytes of zero, as in UTF-16; save it again as "CSV UTF-8"'])
     for delimiter in ",;\t":
         if "image" in _header(text, delimiter):
             return text, delimiter
@@ -125,10 +127,15 @@ def _lines(path: Path) -> tuple[str, str]:
 
 def _header(text: str, delimiter: str = ",") -> list[str]:
     """Return the first row's cells, or the second's after Excel's "sep=;"."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    filled = (row for row in rows if any(cell.strip() for cell in row))
+    filled = (row for row in _cells(text, delimiter) if any(cell.strip() for cell in row))
     first = next(filled, [])
     return _plain(next(filled, []) if first and first[0].lower().startswith("sep=") else first)
+
+
+def _cells(text: str, delimiter: str):
+    """Return the reader of a table; blanks before a quote are no part of the cell."""
+    text = io.StringIO(text, newline="")
+    return csv.reader(text, delimiter=delimiter, skipinitialspace=True)
 
 
 def _plain(cells: list[str]) -> list[str]:
@@ -162,7 +169,9 @@ def _row(
 
 def _file(path: Path, name: str) -> Path:
     """Return the file that a cell names; backslashes part folders if there is no such name."""
-    file = path.parent / Path(name).expanduser()
+    file = path.parent / name
+    if name.startswith("~") and not file.exists():
+        file = path.parent / os.path.expanduser(name)  # as it stands if there is no such user
     if not file.exists() and "\\" in name:
         file = path.parent / name.replace("\\", "/")
     return file

@@ -149,21 +149,28 @@ def _percent(share: float) -> str:
 def _join(counts: dict[str, Counts]) -> dict[Key, Key]:
     """Return for each value that JPEG may have changed the most frequent one within its reach.
 
-    These are colours, and grey labels of masks with a soft border; small ones are left alone,
-    where neighbours mean different things.
+    These are labels of masks with a soft border; small ones are left alone, where neighbours mean
+    different things.
     """
     pixels, soft = Counter(), set()
     for count in counts.values():
         pixels.update(count.pixels)
-        soft |= {k for k in count.pixels if count.soft and isinstance(k, int) and k > _REACH}
+        soft |= {k for k in count.pixels if count.soft and _brightest(k) > _REACH}
     same: dict[Key, Key] = {}
     for key, _ in pixels.most_common():
-        if key in soft or re.fullmatch("#[0-9a-f]{6}", str(key)):  # "#1" is a label's name
+        if key in soft:
             near = [head for head in pixels if same.get(head) == head and _alike(key, head)]
             same[key] = near[0] if near else key
-        elif isinstance(key, int) and key > _REACH:
+        elif _brightest(key) > _REACH:
             same[key] = key
     return same
+
+
+def _brightest(key: Key) -> int:
+    """Return a grey value, or the largest of a colour's three; -1 for the name of a label."""
+    if re.fullmatch("#[0-9a-f]{6}", str(key)):  # "#1" is a label's name
+        return max(int(str(key)[place : place + 2], 16) for place in (1, 3, 5))
+    return key if isinstance(key, int) else -1
 
 
 def _alike(one: Key, other: Key) -> bool:
@@ -263,7 +270,10 @@ def _some(files: list[str]) -> str:
 def _suggest(rows: tuple[Row, ...]) -> str:
     """Return what is likely foreground: lungs by name, no void 255, nothing along the border."""
     kept = [row.value for row in rows if row.border <= _ALONG and row.value not in (0, TRANSPARENT)]
+    share = {row.value: row.share for row in rows}
     small = [k for k in kept if k != 255 and isinstance(k, int) and k < 64]
+    if sum(share[k] for k in small) < share.get(255, 0):  # these are strays: a void is narrow
+        small = []
     kept = [k for k in kept if is_lung(k)] or small or kept or [0]
     if len(kept) > 8 and all(isinstance(k, int) for k in kept):
         return f"{min(kept)}-{max(kept)}"

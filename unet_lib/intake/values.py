@@ -236,7 +236,8 @@ def _index(pixels: np.ndarray) -> Values:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     if pixels.dtype == np.uint16 and pixels.ndim == 3:
-        pixels = (pixels >> 8).astype(np.uint8)
+        deep = pixels.max() > 255  # else labels as small as those of 8 bits
+        pixels = (pixels >> 8 if deep else pixels).astype(np.uint8)
     if pixels.ndim == 2:
         return _index_grey(pixels)
     packed = _pack(pixels)

@@ -1,6 +1,7 @@
 """The numbered notebooks, executed by papermill, and a report of what they show.
 
-Rooms: `plan` refuses a wrong request before anything runs and says which notebook needs which,
+Rooms: `yaml_text` reads what people write, and refuses what is ambiguous in it;
+`plan` refuses a wrong request before anything runs and says which notebook needs which,
 `execute` runs what is planned, two notebooks at a time, in `kernels` that no setting of the user
 changes; `progress` shows how far they are, `report` what came out. A study of many runs: `sweep`
 turns its file into points, `points` is one job, `drive` lets Snakemake run them, `collect` gathers

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import functools
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -206,16 +207,16 @@ def read_parameters(file: str) -> dict[str, object]:
     Raises:
         Refused: it is not there, cannot be read, or holds something else.
     """
-    import yaml
+    from unet_lib.series import yaml_text  # only where a file is read: --help answers without
 
     path = Path(file)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the name is one that no file can have
         known = [p.name for p in (NOTEBOOKS / "params").glob("*.yaml")]
         near = parameters.nearest(path.name, known)
         raise Refused(f"there is no parameter file {file}; {near}")
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = yaml_text.load(path.read_text("utf-8"))
+    except ValueError as error:
         raise Refused(f"{file} is not valid YAML: {error}") from None
     except OSError as error:
         raise Refused(f"{file} cannot be read: {error}") from None
@@ -272,11 +273,11 @@ def _check_names(names, known) -> None:
 
 
 def _from_text(text: str, kind: str) -> object:
-    import yaml
+    from unet_lib.series import yaml_text
 
     try:
-        return text if kind == "str" else yaml.safe_load(text)
-    except yaml.YAMLError:
+        return text if kind == "str" else yaml_text.load(text)
+    except ValueError:
         return text
 
 

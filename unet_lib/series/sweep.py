@@ -114,12 +114,20 @@ def _base(base: object) -> dict[str, object]:
         raise plan.Refused(f"base must hold lines such as 'epochs: 3', got {base!r}")
     values, single = {}, dict(base or {})
     files = single.pop("params", [])
-    for file in [files] if isinstance(files, str) else files:
-        values |= plan.read_parameters(str(workspace.resolve(file)))
+    for file in files if isinstance(files, list) else [files]:
+        values |= plan.read_parameters(_resolve(file))
     values.pop("run_name", None)  # of the file when it stands alone
     if "run_name" in single:
         raise plan.Refused("a sweep names its runs itself; take run_name out of base")
     return values | single
+
+
+def _resolve(file: object) -> str:
+    try:
+        return str(workspace.resolve(file))
+    except (TypeError, ValueError, OSError, RuntimeError):  # no text, or no name of a file
+        raise plan.Refused(f"base: params must name a parameter file or a list of such, got"
+                           f" {file!r}; take it out if there is none") from None
 
 
 def _settings(asked: dict) -> Iterator[dict[str, object]]:
