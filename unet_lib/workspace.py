@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,15 +185,29 @@ def _tidy(target: Path, old: Path, partial: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process works on `folder`, which is made if need be."""
+def alone(folder: Path, *, told: str = "") -> Iterator[int | None]:
+    """Wait until no other process works on `folder`, which is made if need be.
+
+    Args:
+        folder: which folder.
+        told: what is said on stderr if there is another.
+
+    Yields:
+        A file descriptor, None where there are no locks. A process that inherits it keeps others
+        out as well, also after the end of this one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY) if fcntl else None
     try:
         if fcntl:
             with contextlib.suppress(OSError):  # some network disks know no locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if told:
+                        print(told, file=sys.stderr, flush=True)
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
     finally:
         if fcntl:
             os.close(handle)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "series"))
 import toys  # noqa: E402
 
 from unet_lib import workspace  # noqa: E402
-from unet_lib.series import drive  # noqa: E402
+from unet_lib.series import drive, plan  # noqa: E402
 
 pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install '.[batch]'")
 CALL = """import sys; from pathlib import Path; from unet_lib.series import drive
@@ -57,6 +57,22 @@ def test_a_sweep_does_what_is_missing_and_no_more(folder, capfd):
     assert len(list(workspace.run_dir("study").glob("*.old-1"))) == 3
 
 
+def test_another_file_of_the_same_name_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(drive, "_snakemake", lambda *_: 0)  # no job is needed to see it
+    file = Path(toys.study(folder, "grid: {width: [4]}"))
+    drive.run(str(file), cores=2, folder=folder)
+    other = file.with_name("elsewhere") / file.name
+    other.parent.mkdir()
+    other.write_text("grid: {width: [8]}")
+    with pytest.raises(plan.Refused, match="holds the points of .*give one of the two files anoth"):
+        drive.run(str(other), cores=2, folder=folder)
+    plans = workspace.run_dir("study") / "plan.json"
+    assert "width-4" in plans.read_text() and "width-8" not in plans.read_text()
+    file.unlink()  # it was moved: the folder is its own
+    drive.run(str(other), cores=2, folder=folder)
+    assert "width-8" in plans.read_text()
+
+
 def test_a_killed_sweep_goes_on(folder):
     file = toys.study(folder, "grid: {width: [1, 2, 3, 4, 5]}")
     command = [sys.executable, "-c", CALL, file, str(folder)]
@@ -72,6 +88,21 @@ def test_a_killed_sweep_goes_on(folder):
     assert subprocess.run(command).returncode == 0
     assert [row["dice"] for row in results()] == ["0.01", "0.02", "0.03", "0.04", "0.05"]
     assert {p: p.stat().st_mtime_ns for p in made} == made
+
+
+def test_what_a_killed_driver_has_begun_is_waited_for(folder, capfd):
+    file = toys.study(folder, "grid: {width: [1, 2, 3, 2000]}")  # the last takes 20 s
+    started = subprocess.Popen([sys.executable, "-c", CALL, file, str(folder)])
+    home, deadline = workspace.run_dir("study"), time.monotonic() + 400
+    while not list(home.glob("width-2000*/.begun")):
+        assert time.monotonic() < deadline and started.poll() is None
+        time.sleep(0.1)
+    started.kill()  # its Snakemake goes on
+    started.wait()
+    capfd.readouterr()
+    assert drive.run(file, cores=2, folder=folder) == 0
+    assert "another call works on" in capfd.readouterr().err
+    assert trained() == {f"width-{width}": "x" for width in (1, 2, 3, 2000)}
 
 
 def kill_all(pid: int) -> None:

@@ -34,13 +34,16 @@ def run(
         0 if every point is done, 1 if one is not, 130 after Ctrl-C.
 
     Raises:
-        plan.Refused: the file is wrong, or Snakemake is missing; nothing has run.
+        plan.Refused: the file is wrong, another one of its name has made points, or Snakemake is
+            missing; nothing has run.
     """
     asked = sweep.read(file, folder=folder)
     if shutil.which("snakemake", path=_path()) is None:
         raise plan.Refused("sweeps need Snakemake: pip install '.[batch]' in the project's folder")
     home = workspace.run_dir(asked.name)
-    with workspace.alone(home):
+    waits = f"another call works on {workspace.shown(home)}; this one goes on when that ends"
+    with workspace.alone(home, told=waits) as lock:
+        _claim(home, Path(file))
         points.write_plan(home / "plan.json", asked.points, asked.makers)
         _forget(home)
         names = [point.name for point in asked.points]
@@ -48,11 +51,21 @@ def run(
         options = ["--keep-going", *_options(home, cores=cores, profile=profile, waiting=waiting)]
         board, ended = _Board(home, names), []
         for target in (["data_sets"], ["points", "--retries", str(retries)]):
-            ended.append(_twice([*target, *options], home, asked, board))
+            ended.append(_twice([*target, *options], home, asked, board, lock))
             if ended[-1] >= 128:
                 print("Interrupted: the same command goes on from here.", file=sys.stderr)
                 return ended[-1]
         return collect.write(home, asked) or int(any(ended))
+
+
+def _claim(home: Path, file: Path) -> None:
+    """Note whose folder it is; refuse that of another sweep file with the same name."""
+    owner = home / "sweep.json"
+    other = points.read_json(owner).get("file", "")
+    if os.path.exists(other) and not file.samefile(other):
+        raise plan.Refused(f"{workspace.shown(home)} holds the points of {other}, and {file} has"
+                           " the same name; give one of the two files another")
+    workspace.write_json(owner, {"file": str(file.resolve())})
 
 
 def _forget(home: Path) -> None:
@@ -70,10 +83,12 @@ def _forget(home: Path) -> None:
             path.unlink()
 
 
-def _twice(arguments: list[str], home: Path, asked: sweep.Sweep, board: "_Board") -> int:
+def _twice(
+    arguments: list[str], home: Path, asked: sweep.Sweep, board: "_Board", lock: int | None
+) -> int:
     """Run Snakemake; and once more for jobs that ended without a word, as killed ones do."""
     for last in (False, True):
-        ended = _snakemake(arguments, home, board)
+        ended = _snakemake(arguments, home, board, lock)
         silent = _silent(arguments[0], home, asked) if ended < 128 else []
         for failed in silent:
             failed.with_name(points.BEGUN).unlink(missing_ok=True)
@@ -171,15 +186,19 @@ def _options(home: Path, *, cores: int | None, profile: str, waiting: int) -> li
             "--config", *(f"{name}={value}" for name, value in config.items())]
 
 
-def _snakemake(arguments: list[str], home: Path, board: "_Board") -> int:
-    """Run Snakemake with its words in a log; return its exit code, 128 and more after a signal."""
+def _snakemake(arguments: list[str], home: Path, board: "_Board", lock: int | None) -> int:
+    """Run Snakemake with its words in a log; return its exit code, 128 and more after a signal.
+
+    It holds the folder's lock as well: where this process is killed, Snakemake goes on alone, and
+    another call must not begin beside it.
+    """
     profile = arguments[arguments.index("--workflow-profile") + 1]  # may hold an executor of ours
     environment = {**os.environ, "PATH": _path(), "PYTHONPATH": os.pathsep.join(
         filter(None, [str(workspace.PROJECT), profile, os.environ.get("PYTHONPATH")]))}
     with (home / "snakemake.log").open("a", encoding="utf-8") as log:
         job = subprocess.Popen(["snakemake", *arguments], cwd=workspace.PROJECT, stdout=log,
-                               stderr=subprocess.STDOUT, env=environment,
-                               start_new_session=True)  # fmt: skip
+                               stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+                               pass_fds=() if lock is None else (lock,))  # fmt: skip
         try:
             while job.poll() is None:
                 board.show()
