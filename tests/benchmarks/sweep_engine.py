@@ -93,7 +93,7 @@ def measure_thousand(folder: Path) -> None:
         for name in asked.makers:
             workspace.write_json(home / "data" / f"{name}.json", {})
             (home / "data" / f"{name}.looked").touch()
-        points.write_plan(home / "plan.json", asked.points[:number], asked.makers)
+        points.write_plan(home / "plan.json", asked.points[:number], asked.makers, file=home)
         options = drive._options(home, cores=2, profile="local", waiting=number)
         snakemake = [sys.executable, "-m", "snakemake"]
         options = [o.replace(f"python={sys.executable}", f"python={folder / 'idle'}")

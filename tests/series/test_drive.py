@@ -113,4 +113,4 @@ def test_jobs_that_end_without_a_word_are_begun_again_once(folder, monkeypatch, 
     (home / fine.name / points.DONE).write_text('{"ok": tr')  # cut short: no result
     drive._forget(home)
     left = sorted(p.name for p in home.rglob("*") if p.is_file())
-    assert left == ["plan.json", "point.json", "results.csv", "results.html", "sweep.json"]
+    assert left == ["plan.json", "point.json", "results.csv", "results.html"]

@@ -21,7 +21,7 @@ def study(folder):
     file.write_text("grid: {width: [4, 13]}")
     asked = sweep.read(file, folder=folder)
     home = workspace.run_dir("study")
-    points.write_plan(home / "plan.json", asked.points, asked.makers)
+    points.write_plan(home / "plan.json", asked.points, asked.makers, file=file)
     assert job(home, "data", "toys") == 0
     return home, [point.name for point in asked.points]
 

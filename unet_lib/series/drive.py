@@ -43,8 +43,8 @@ def run(
     home = workspace.run_dir(asked.name)
     waits = f"another call works on {workspace.shown(home)}; this one goes on when that ends"
     with workspace.alone(home, told=waits) as lock:
-        _claim(home, Path(file))
-        points.write_plan(home / "plan.json", asked.points, asked.makers)
+        _check_owner(home, Path(file))
+        points.write_plan(home / "plan.json", asked.points, asked.makers, file=Path(file))
         _forget(home)
         names = [point.name for point in asked.points]
         waiting = sum(not points.read_json(home / name / points.DONE).get("ok") for name in names)
@@ -58,14 +58,12 @@ def run(
         return collect.write(home, asked) or int(any(ended))
 
 
-def _claim(home: Path, file: Path) -> None:
-    """Note whose folder it is; refuse that of another sweep file with the same name."""
-    owner = home / "sweep.json"
-    other = points.read_json(owner).get("file", "")
+def _check_owner(home: Path, file: Path) -> None:
+    """Refuse the folder of another sweep file that has the same name."""
+    other = points.read_json(home / "plan.json").get("file", "")
     if os.path.exists(other) and not file.samefile(other):
         raise plan.Refused(f"{workspace.shown(home)} holds the points of {other}, and {file} has"
                            " the same name; give one of the two files another")
-    workspace.write_json(owner, {"file": str(file.resolve())})
 
 
 def _forget(home: Path) -> None:

@@ -21,9 +21,13 @@ from unet_lib.series import execute, plan, report
 DONE, FAILED, BEGUN = "point.json", "failed.json", ".begun"
 
 
-def write_plan(path: Path, points, makers) -> None:
-    """Write what workers need to know: runs of points and of makers of data sets, by name."""
+def write_plan(path: Path, points, makers, *, file: Path) -> None:
+    """Write what workers need to know: runs of points and of makers of data sets, by name.
+
+    And the sweep file, so that another one with its name is told.
+    """
     workspace.write_json(path, {
+        "file": str(file.resolve()),
         "points": {p.name: {"dataset": p.dataset, "varied": p.varied, **_as_json(p.run)}
                    for p in points},
         "data": {name: _as_json(run) for name, run in makers.items()},
