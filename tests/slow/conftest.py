@@ -1,4 +1,4 @@
-"""A SLURM cluster of this one machine, for the tests that send jobs."""
+"""What slow tests share: a picture without symmetry, and a SLURM cluster of this machine."""
 
 import os
 import shutil
@@ -7,12 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from unet_lib import phantom
+
 HERE = Path(__file__).with_name("slurm_here.sh")
 NEEDED = ("slurmctld", "slurmd", "munged")
 OWN = """# what a cluster's user would write: this one keeps no accounts, and jobs take seconds
 slurm-status-command: squeue
 slurm-init-seconds-before-status-checks: 3
 """
+
+
+@pytest.fixture
+def image():
+    """Higher than wide, and with no symmetry: a patch of metal in one corner."""
+    drawn = phantom.draw(77, size=(230, 150))[0]
+    drawn[10:40, 5:30] = 255
+    return drawn
 
 
 @pytest.fixture

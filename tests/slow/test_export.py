@@ -28,14 +28,6 @@ def out(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def image():
-    """Higher than wide, and with no symmetry: a patch of metal in one corner."""
-    drawn = phantom.draw(77, size=(230, 150))[0]
-    drawn[10:40, 5:30] = 255
-    return drawn
-
-
 def asked(folder, *arguments):
     """Call the command in a Python of its own that may not load TensorFlow or Keras."""
     code = ("import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None;"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from unet_lib import __main__, architecture, phantom, pixels, prediction, workspace
+from unet_lib import __main__, architecture, pixels, prediction, workspace
 from unet_lib.commands import models, parity, runtimes
 
 BOTH = ("bioimageio", "huggingface")
@@ -58,14 +58,6 @@ def unpacked(out, tmp_path, monkeypatch):
         archive.extractall(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def image():
-    """Higher than wide, and with no symmetry: a patch of metal in one corner."""
-    drawn = phantom.draw(77, size=(230, 150))[0]
-    drawn[10:40, 5:30] = 255
-    return drawn
 
 
 def tools_say(package, kind, folder):

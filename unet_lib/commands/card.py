@@ -177,8 +177,8 @@ def _told(scores: tuple[Score, ...]) -> str:
          for s in scores],
     )
     return (f"{table}\n\nAt the masks' own size, nothing cleaned up; the interval is a bootstrap"
-            " over pictures. The epoch was chosen on the validation pictures, which flatters their"
-            " score.")
+            " over pictures. Where the file is that of the best epoch, the validation pictures"
+            " chose it, which flatters their score.")
 
 
 def _table(head: tuple, rows) -> str:

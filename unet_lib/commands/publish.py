@@ -23,7 +23,7 @@ _OPEN = {
     "keras": ("keras", 'unet = keras.models.load_model("{name}.keras")',
               "unet.predict_on_batch(given)"),
     "onnx": ("onnxruntime", 'unet = onnxruntime.InferenceSession("{name}.onnx")',
-             'unet.run(None, {{"image": given}})[0]'),
+             'unet.run(None, {"image": given})[0]'),
 }
 _LOAD = """## How to load it
 
@@ -127,7 +127,7 @@ def _documentation(known: card.Card, kind: str, name: str, unet) -> str:
     mask = ("255 * np.uint8(said >= 0.5)" if unet.output_shape[3] == 1
             else "np.uint8(said.argmax(axis=2))")
     return known.text.rstrip() + "\n\n" + _LOAD.format(
-        module=module, opened=opened.format(name=name), asked=asked.format(), mask=mask, name=name,
+        module=module, opened=opened.format(name=name), asked=asked, mask=mask, name=name,
         side=unet.input_shape[1],
     )
 
