@@ -151,6 +151,20 @@ def test_strays_are_not_suggested_in_the_place_of_255():
     assert 'mask_values: "7,255"' in refused(strays, WHITE)
 
 
+def test_what_is_suggested_beside_transparency_is_all_that_can_be_seen():
+    """A picture cut out along the lungs: no value of it is less foreground than another."""
+    grey = (np.indices(BOTH.shape).sum(0) % 200).astype(np.uint8)
+    cut = values.Raster(grey, BOTH * np.uint8(255), "PNG")
+    seen = grey[BOTH > 0]
+    assert seen.min() < 64 < seen.max()
+    assert f'mask_values: "{seen.min()}-{seen.max()}"' in refused(cut, cut)
+
+
+def test_outlines_that_were_not_filled_are_refused_by_that_name():
+    line = WHITE - cv2.erode(WHITE, np.ones((3, 3), np.uint8))
+    assert "inverted, or outlines that nobody filled" in refused(line, line)
+
+
 def test_void_255_is_not_suggested():
     void = BOTH.copy()
     void[:, 46:50] = 255

@@ -74,6 +74,8 @@ def read(path: Path) -> Listed:
     skipped = next(n for n, cells in enumerate(table) if "image" in _plain(cells))
     header, faults, listed = _plain(table[skipped]), [], Listed([], [], [])
     listed.ignored = [name for name in header if name not in COLUMNS]
+    if "mask" not in header and listed.ignored:  # then one of them is meant, and not known
+        raise _refusal(path, [f'no column "mask" in its header: {delimiter.join(header)}'])
     doubled = [name for name in COLUMNS if header.count(name) > 1]
     if doubled:
         raise _refusal(path, [f"the header names {', '.join(doubled)} twice"])

@@ -256,11 +256,13 @@ def _refuse_inverted(odd: list[str], used: dict[str, Counts], rows: tuple[Row, .
         why = "their foreground lies along the border, as if they were inverted"
         return _refusal(why, rows)
     listed = "\n".join(f"    {file}" for file in odd[:20]) + ("\n    ..." if len(odd) > 20 else "")
+    outlines = ", or outlines that nobody filled" * framed
     reason = "it, for a frame of 0 lies around them" if framed else "both kinds at once"
     return _refusal(
         f"in {len(odd)} of {len(used)} files the foreground lies along the border, as if these were"
-        f" inverted:\n{listed}\nNo mask_values settles {reason}. Turn these files round, or leave"
-        " them out by a CSV list; only if they are right as they are", rows, mixed=True)
+        f" inverted{outlines}:\n{listed}\nNo mask_values settles {reason}. Turn these files round"
+        f"{' or fill them' * framed}, or leave them out by a CSV list; only if they are right as"
+        " they are", rows, mixed=True)
 
 
 def _some(files: list[str]) -> str:
@@ -269,12 +271,13 @@ def _some(files: list[str]) -> str:
 
 def _suggest(rows: tuple[Row, ...]) -> str:
     """Return what is likely foreground: lungs by name, no void 255, nothing along the border."""
-    kept = [row.value for row in rows if row.border <= _ALONG and row.value not in (0, TRANSPARENT)]
     share = {row.value: row.share for row in rows}
+    ground = TRANSPARENT if TRANSPARENT in share else 0
+    kept = [row.value for row in rows if row.border <= _ALONG and row.value != ground]
     small = [k for k in kept if k != 255 and isinstance(k, int) and k < 64]
-    if sum(share[k] for k in small) < share.get(255, 0):  # these are strays: a void is narrow
-        small = []
-    kept = [k for k in kept if is_lung(k)] or small or kept or [0]
+    if small and sum(share[k] for k in small) >= share.get(255, 0):  # else they are strays
+        kept = [k for k in kept if k != 255]  # a void is narrow
+    kept = [k for k in kept if is_lung(k)] or kept or [0]
     if len(kept) > 8 and all(isinstance(k, int) for k in kept):
         return f"{min(kept)}-{max(kept)}"
     return ",".join(str(k) for k in sorted(kept, key=lambda k: (isinstance(k, str), k)))
