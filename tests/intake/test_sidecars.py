@@ -170,6 +170,15 @@ def test_a_damaged_annotation_file_does_not_cost_the_others(tmp_path, monkeypatc
     }
 
 
+def test_an_annotation_file_that_may_not_be_opened_is_told(tmp_path, monkeypatch):
+    def kind(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(sidecars.annotations, "kind", kind)
+    place(tmp_path, "images/a.png", "masks/a.png", "all.json")
+    assert noted(find_tree(tmp_path)) == {"unreadable file": ["all.json: Permission denied"]}
+
+
 def test_any_other_json_is_a_stray(tmp_path):
     place(tmp_path, "images/a.png", "masks/a.png", "images/b.png")
     for name in ("dataset.json", "images/b.json"):

@@ -100,6 +100,17 @@ def test_a_folder_without_permission_is_told(source, target, monkeypatch):
     assert found["examples"] == ["train_images/P_00_0: no permission to look into this folder"]
 
 
+def test_what_may_not_be_looked_into_is_named_where_nothing_is_left(tmp_path, monkeypatch):
+    place(tmp_path, "images/a.png", "masks/a.png")
+    shut = {tmp_path / "masks"}
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) not in shut)
+    with pytest.raises(ValueError, match="Not looked into: masks: no permission to look into"):
+        find_tree(tmp_path)
+    shut = {tmp_path}
+    with pytest.raises(ValueError, match=r"Not looked into: \.: no permission to look into"):
+        find_tree(tmp_path)
+
+
 def test_links_that_stay_inside_are_followed(source, target):
     image_of(source, "P_00_0").rename(source / "kept.png")
     image_of(source, "P_00_0").symlink_to(source / "kept.png")
@@ -485,6 +496,8 @@ def test_several_trees_are_named_with_the_line_that_settles_it(names, lines, tmp
         (["images/x/a.png", "images/y/a.png", "masks/a.png"], [
             "several images bear the name of a mask",
             "Images are such as images/x/a.png, images/y/a.png; masks such as masks/a.png."]),
+        (["test/images/a.png", "test/masks/a.png", "train/images/b.png"], [
+            "holds masks of test images alone, so there is nothing to learn from"]),
         (["notes.txt"], ["source s holds no tree of images and masks.", "1 .txt"]),
         (["images/a.png", "masks.zip"], ["Packed; unpack first: masks.zip\n"]),
         (["images/a.png", "masks/a.npy"], ["save each picture as PNG: masks/a.npy\n"]),

@@ -1,5 +1,6 @@
 """What is said of a source that cannot be used: what was expected, what came, what to do."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,7 +38,10 @@ def describe(source: Path) -> str:
     """Describe a folder or file in a line, for an error message."""
     if source.is_file():
         return _describe_file(source)
-    names = sorted(p.name + "/" * p.is_dir() for p in source.iterdir())
+    try:
+        names = sorted(p.name + "/" * p.is_dir() for p in source.iterdir())
+    except OSError as error:
+        return f"a folder that cannot be looked into ({error.strerror})"
     entries = walk.walk(source).entries
     return f"{', '.join(names[:8]) or 'nothing'} (files in all folders: {kinds(entries)})"
 
@@ -71,7 +75,10 @@ def refusal(source: Path, what: str, advice: str = "") -> str:
     return told + (advice and advice + "\n") + f"{EXPECTED}\nFound: {describe(source)}"
 
 
-def no_tree(source: Path, files: list[File], *, linked: bool, troubles: Iterable[str] = ()) -> str:
+def no_tree(
+    source: Path, files: list[File], *, linked: bool, troubles: Iterable[str] = (),
+    closed: Iterable[str] = (),
+) -> str:
     """Say why no pair could be made of `files`.
 
     Args:
@@ -79,21 +86,28 @@ def no_tree(source: Path, files: list[File], *, linked: bool, troubles: Iterable
         files: what lies in it.
         linked: whether links were not followed.
         troubles: what is wrong with annotations, a line each.
+        closed: folders that may not be looked into, and the like.
     """
     kinds = layouts.PICTURES - {"json"}
     pictures = [f for f in files if layouts.extension(f.path.name) in kinds]
     masks = [f for f in pictures if f.meaning.role == "masks"]
     images = [f for f in pictures if f.meaning.role != "masks"]
-    advice = [FOLLOW] * linked + _lists_in(source) + _unread(files, pictures)
+    closed = "; ".join(closed)
+    advice = [f"Not looked into: {closed}"] * bool(closed) + [FOLLOW] * linked
+    advice += _lists_in(source) + _unread(files, pictures)
     if any(f.entry.refused for f in pictures):
         told = "holds no pair that may be read: images or masks are links that lead outside"
         return refusal(source, told, "\n".join(advice))
     if images and masks:
         told = "holds images and masks, but no name of an image fits that of a mask"
-        if shared := {f.stem for f in images} & {f.stem for f in masks}:
-            told = "holds images and masks, but several images bear the name of a mask"
-            kept = [[f for f in held if f.stem == min(shared)] for held in (images, masks)]
+        shared = {f.stem for f in images} & {f.stem for f in masks}
+        kept = [[f for f in held if f.stem in shared] for held in (images, masks)]
+        if shared and {f.meaning.part for f in kept[0]} == {"test"}:
+            told = "holds masks of test images alone, so there is nothing to learn from"
             images, masks = kept
+        elif shared:
+            told = "holds images and masks, but several images bear the name of a mask"
+            images, masks = ([f for f in held if f.stem == min(shared)] for held in kept)
             advice.append("Masks lie in folders of the same names as their images, or no name of"
                           " an image occurs twice.")
         advice.append(f"Images are such as {_names(images)}; masks such as {_names(masks)}.")
@@ -146,7 +160,7 @@ def line(source: Path, folder: Iterable[str]) -> str:
 
 
 def _lists_in(source: Path) -> list[str]:
-    if not source.is_dir():
+    if not source.is_dir() or not os.access(source, os.R_OK | os.X_OK):
         return []
     found = [line(source, [p.name]) for p in sorted(source.iterdir()) if lists.is_list(p)]
     return [f"It holds a list, though; to use it: {' or '.join(found[:3])}"] if found else []

@@ -28,16 +28,17 @@ def kind(path: str | Path) -> str:
     """Tell by its content what a file is: "labelme", "coco" or "" (anything else).
 
     A damaged file is told by the keys in its first 64 kB, so that it is not overlooked but refused
-    by `read`. A file that may not be opened is "".
+    by `read`.
+
+    Raises:
+        OSError: the file cannot be opened.
     """
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(65536).replace(b"\0", b"")
-        if not head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{"):
-            return ""
-        return _kind(_parse(*_stamp(path)))
-    except OSError:
+    with Path(path).open("rb") as file:
+        head = file.read(65536).replace(b"\0", b"")
+    if not head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{"):
         return ""
+    try:
+        return _kind(_parse(*_stamp(path)))
     except ValueError:
         return _kind({key.decode(): None for key in re.findall(rb'"(\w+)"\s*:', head)})
 

@@ -114,6 +114,8 @@ def _lines(path: Path) -> tuple[str, str]:
     """Return the text of a list and what parts its columns."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise _refusal(path, [f"it cannot be opened: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b"\n") + 1
         told = f'row {row} is not UTF-8; save it again as "CSV UTF-8"'

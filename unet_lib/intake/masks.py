@@ -20,6 +20,7 @@ _FEW = 0.05  # share of the files that are few
 _ALONG = 0.5  # share of a picture's edge that no foreground covers
 _ONES = (1, 255, 65535)  # what "foreground" is called when there is one
 _LUNG = re.compile(r"(left|right|both|of|the|upper|middle|lower|lungs?|lobes?|fields?|zones?|l|r)+")
+_VOID = "#e0e0c0"  # what palettes after Pascal VOC draw around each structure
 _REACH = 16  # levels by which JPEG changes one value from file to file
 
 
@@ -275,11 +276,16 @@ def _suggest(rows: tuple[Row, ...]) -> str:
     ground = TRANSPARENT if TRANSPARENT in share else 0
     kept = [row.value for row in rows if row.border <= _ALONG and row.value != ground]
     small = [k for k in kept if k != 255 and isinstance(k, int) and k < 64]
-    if small and sum(share[k] for k in small) >= share.get(255, 0):  # else they are strays
-        kept = [k for k in kept if k != 255]  # a void is narrow
+    files = {row.value: row.files for row in rows}
+    beside = small and max(files[k] for k in small) + files.get(255, 0) > max(files.values())
+    if beside and sum(share[k] for k in small) >= share.get(255, 0):  # else they are strays
+        kept = [k for k in kept if k != 255]  # a void lies narrow around them, in the same files
+    kept = [k for k in kept if k != _VOID] or kept
     kept = [k for k in kept if is_lung(k)] or kept or [0]
     if len(kept) > 8 and all(isinstance(k, int) for k in kept):
-        return f"{min(kept)}-{max(kept)}"
+        label = max(kept, key=share.get)
+        soft = 3 * share[label] > sum(share[k] for k in kept)  # one label, and the border's greys
+        return f"{max(min(kept), (label + 1) // 2) if soft else min(kept)}-{max(kept)}"
     return ",".join(str(k) for k in sorted(kept, key=lambda k: (isinstance(k, str), k)))
 
 

@@ -37,7 +37,8 @@ def find(files: Iterable[File]) -> Sidecars:
             kind = annotations.kind(file.path)
             names = annotations.images_of(file.path) if kind else []
         except (OSError, ValueError) as error:
-            why = str(error).removeprefix(f"{workspace.shown(file.path)}: ")
+            why = getattr(error, "strerror", None) or str(error)
+            why = why.removeprefix(f"{workspace.shown(file.path)}: ")
             found.faults.append(("unreadable file", file, f": {why}"))
             continue
         if kind == "labelme":

@@ -111,6 +111,7 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
         whole = pairs.pair(files, found.annotated, found.listed)
         trees = {(): whole} if whole.is_tree else {}
     chosen = {home: trees[home] for home in choice.choose(source, trees)}
+    closed = tree.notes["unreadable file"][:3]
     for fault, file, detail in found.faults:
         tree.note(fault, file.path, detail)
     if rivals := pairs.rivals(chosen.values()):
@@ -119,7 +120,8 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     if not tree.images:
         linked = bool(tree.notes[walk.LINK])
         troubles = sidecars.troubles(found)
-        raise ValueError(advice.no_tree(source, found.files, linked=linked, troubles=troubles))
+        raise ValueError(advice.no_tree(
+            source, found.files, linked=linked, troubles=troubles, closed=closed))
     ways = {entry.path: entry.folders for entry in listing.entries}
     tree.layout = choice.layout([ways[p] for p in tree.images.values()], list(chosen))
     if len(chosen) > 1 and tree.layout == "classes":
