@@ -332,6 +332,12 @@ def test_ids_whose_numbers_look_like_channels_are_kept(tmp_path):
     assert list(tree_of(tmp_path, *both("{kind}/{id}.png", *ids)).images) == ids
 
 
+def test_test_images_that_count_as_the_others_do_are_told_by_their_id(tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "1", "2", "3"), "test/1.png", "test/9.png")
+    assert pairs(tree)["1"] == ["images/1.png", "masks/1.png"] and sorted(tree.test) == ["1", "9"]
+    assert noted(tree) == {"same id in train and test": ["1"]}
+
+
 def test_a_class_without_its_mask_does_not_borrow_one(tmp_path):
     names = [*both("{kind}/COVID/{id}.png", "1"), *both("{kind}/Normal/{id}.png", "2")]
     tree = tree_of(tmp_path, *names, "images/COVID/3.png", "masks/Normal/3.png")

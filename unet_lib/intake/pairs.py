@@ -173,9 +173,14 @@ class _Index:
         return None
 
     def _fitting(self, images: Iterable[File], mask: File) -> list[File]:
-        """Return the images of the mask's part and class; of another class if it has no own."""
+        """Return the images of the mask's part and class; of another class if it has no own.
+
+        A mask without a part is no test image's where another image bears its name.
+        """
         part = mask.meaning.part
         images = [f for f in images if not part or (f.meaning.part or "train") == part]
+        if not part:
+            images = [f for f in images if f.meaning.part != "test"] or images
         same = [f for f in images if f.inner == mask.inner]
         same = same or [f for f in images if _folded(f.inner) == _folded(mask.inner)]
         return same if same or _folded(mask.inner) in self.classes else images
