@@ -281,6 +281,19 @@ def test_near_copies_are_named_once_each_however_many_there_are(tmp_path):
     assert len(found["near copies that share a prefix"]) <= 41
 
 
+def test_a_patient_in_train_and_test_is_told(tmp_path):
+    root = make_set(tmp_path / "s", name="P{}_1", count=9)
+    (tmp_path / "train").mkdir()
+    for folder in ("images", "masks"):
+        (root / folder).rename(tmp_path / "train" / folder)
+    (tmp_path / "train").rename(root / "train")
+    for number in (3, 20, 21):
+        put(root / f"test/P{number}_2.png", chest(min(number, 20)) + np.uint8(1))
+    _, found, _ = made(root)
+    told = ["P3_1 and P3_2, a test image (prefix P3)"]
+    assert found["near copies that share a prefix"] == told
+
+
 def test_another_form_of_a_set_beside_it_is_told(tmp_path):
     make_set(tmp_path / "s/lungs", image=lambda n: chest(n, 128))
     def small(number):

@@ -356,6 +356,19 @@ def test_a_class_may_be_written_otherwise_among_the_masks(tmp_path):
     assert pairs(tree)["Normal_2"] == ["images/Normal/2.png", "masks/normal/2.png"]
 
 
+def test_masks_in_a_folder_that_bears_their_images_name(tmp_path):
+    """What is called 1 in the folder of image 2 is no mask of image 1."""
+    names = [f"images/{i}.png" for i in "1234"]
+    names += ["masks/1/left.png", "masks/1/right.png", "masks/2/mask.png", "masks/3/3_seg.png"]
+    tree = tree_of(tmp_path, *names, "masks/4/1.png", "masks/4/2.png")
+    assert {i: held[1:] for i, held in pairs(tree).items()} == {
+        "1": ["masks/1/left.png", "masks/1/right.png"], "2": ["masks/2/mask.png"],
+        "3": ["masks/3/3_seg.png"],
+    }  # fmt: skip
+    assert noted(tree) == {"image without mask": ["images/4.png"],
+                           "mask without image": ["masks/4/1.png", "masks/4/2.png"]}  # fmt: skip
+
+
 def test_classes_in_a_folder_of_an_unknown_name(tmp_path):
     """One name in two classes: each picture has the mask of its own class, or none."""
     names = [f"{folder}/{name}.png" for folder in ("radios/A", "radios/B") for name in ("1", "2")]

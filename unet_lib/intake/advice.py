@@ -99,19 +99,7 @@ def no_tree(
         told = "holds no pair that may be read: images or masks are links that lead outside"
         return refusal(source, told, "\n".join(advice))
     if images and masks:
-        told = "holds images and masks, but no name of an image fits that of a mask"
-        shared = {f.stem for f in images} & {f.stem for f in masks}
-        kept = [[f for f in held if f.stem in shared] for held in (images, masks)]
-        if shared and {f.meaning.part for f in kept[0]} == {"test"}:
-            told = "holds masks of test images alone, so there is nothing to learn from"
-            images, masks = kept
-        elif shared:
-            told = "holds images and masks, but several images bear the name of a mask"
-            images, masks = ([f for f in held if f.stem == min(shared)] for held in kept)
-            advice.append("Masks lie in folders of the same names as their images, or no name of"
-                          " an image occurs twice.")
-        advice.append(f"Images are such as {_names(images)}; masks such as {_names(masks)}.")
-        return refusal(source, told, "\n".join([*advice, "Rename them, or write a list."]))
+        return _unmatched(source, images, masks, advice)
     if masks:
         told = "holds masks, but no folder's name tells of images"
         return refusal(source, told, "\n".join(advice))
@@ -126,6 +114,23 @@ def no_tree(
                       " images `images`, or write a list.")
         advice.append(PREDICT.replace("IMAGES", f'"{workspace.shown(source)}"'))
     return refusal(source, told, "\n".join(advice))
+
+
+def _unmatched(source: Path, images: list[File], masks: list[File], advice: list[str]) -> str:
+    """Say why no mask could be given to any image."""
+    told = "holds images and masks, but no name of an image fits that of a mask"
+    shared = {f.stem for f in images} & {f.stem for f in masks}
+    kept = [[f for f in held if f.stem in shared] for held in (images, masks)]
+    if shared and {f.meaning.part for f in kept[0]} == {"test"}:
+        told = "holds masks of test images alone, so there is nothing to learn from"
+        images, masks = kept
+    elif shared:
+        told = "holds images and masks, but several images bear the name of a mask"
+        images, masks = ([f for f in held if f.stem == min(shared)] for held in kept)
+        advice.append("A mask lies in a folder that is called as its image's is, or the names of"
+                      " all images differ.")
+    advice.append(f"Images are such as {_names(images)}; masks such as {_names(masks)}.")
+    return refusal(source, told, "\n".join([*advice, "Rename them, or write a list."]))
 
 
 def rivals(source: Path, first: File, second: File) -> str:

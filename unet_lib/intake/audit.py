@@ -178,28 +178,32 @@ def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
 def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
     """Note pictures that are near copies and share a prefix, as films of one patient do, or a name.
 
-    One name is that of another size or form of a picture, in another folder.
+    One name is that of another size or form of a picture, in another folder. Test images among
+    themselves may be as they are.
     """
-    trained, named = [name for name in looks if name not in tree.test], {}
-    for name in trained:
-        named.setdefault(tree.images[name].stem, []).append(name)
-    prefixes = splits.shared_prefixes(trained)
+    named: dict[str, list[str]] = {}
+    for name in looks:
+        named.setdefault(_path(tree, name).stem, []).append(name)
+    prefixes = splits.shared_prefixes(looks)
     for fault, word, groups in (("near copies that share a prefix", "prefix", prefixes),
                                 ("near copies that share a name", "name", named)):
         for text, names in groups.items():
-            for pair in _near_copies(looks, names):
-                tree.note(fault, pair, f" ({word} {text})")
+            names = sorted(names, key=lambda name: name in tree.test)
+            for one, other in _near_copies(looks, names):
+                test = ", a test image" * (other in tree.test)
+                if one not in tree.test:
+                    tree.note(fault, f"{one} and {other}{test}", f" ({word} {text})")
 
 
-def _near_copies(looks: dict[str, Look], names: list[str]) -> Iterator[str]:
-    """Give pictures and a near copy of each, "a and b"."""
+def _near_copies(looks: dict[str, Look], names: list[str]) -> Iterator[tuple[str, str]]:
+    """Give pictures and, for each, one of those behind it in the list that is a near copy."""
     if len(names) < 2:
         return
     small = np.stack([looks[name].small for name in names])
     for start in range(0, len(names), 1000):
         alike = np.triu(small[start : start + 1000] @ small.T >= _COPY, start + 1)
         for row in np.flatnonzero(alike.any(1)):  # once a picture, however many are alike
-            yield f"{names[start + row]} and {names[alike[row].argmax()]}"
+            yield names[start + row], names[alike[row].argmax()]
 
 
 def _note_turned(tree: Tree, looks: dict[str, Look]) -> None:

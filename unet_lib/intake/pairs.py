@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from unet_lib.intake import layouts
 from unet_lib.intake.layouts import File
@@ -164,6 +164,9 @@ class _Index:
         """Return (level, rank of the name, image, side), or None if none or several fit."""
         names = layouts.mask_names(mask.stem)
         names += [(layouts.stem(re.split(r"[\\/]", n)[-1]), "", False) for n in others]
+        owner = mask.inner[-1] if mask.inner else ""
+        if owner in self.levels[0] and _folded(mask.inner) not in self.classes:
+            names = [(owner, *rest) for name, *rest in names if name in ("", owner)]  # P1/left.png
         for level, held in enumerate(self.levels):
             for rank, (name, side, _) in enumerate(names):
                 key = fold(name) if level >= _FOLDED else name
@@ -193,23 +196,6 @@ def fold(name: str) -> str:
 
 def _folded(folders: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(fold, folders))
-
-
-def place_like_masks(files: Iterable[File]) -> list[File]:
-    """Return files so that pictures in folders of unknown names count by the masks' inner folders.
-
-    `films/A/1.png` lies in A then, where `masks/A/` does, and gets no mask of `masks/B/`.
-    """
-    files = list(files)
-    known = {f.inner for f in files if f.meaning.role == "masks"} - {()}
-    placed = []
-    for file in files:
-        folders = file.entry.folders
-        ends = (folders[n:] for n in range(len(folders)))
-        end = next((end for end in ends if end in known), ())
-        named = file.meaning.role or layouts.extension(file.entry.name) == "json" or not end
-        placed.append(file if named else replace(file, inner=end))
-    return placed
 
 
 def lonely(pairing: Pairing) -> list[tuple[str, File]]:

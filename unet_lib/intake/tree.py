@@ -1,9 +1,8 @@
 """Which image belongs to which mask: what a source holds, and what the audit notes."""
 
-import functools
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,9 +104,9 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     for file in found.files:
         homes.setdefault(file.home, []).append(file)
     pairings = {h: pairs.pair(files, found.annotated, found.listed) for h, files in homes.items()}
-    trees = _without_links({h: pairing for h, pairing in pairings.items() if pairing.is_tree})
+    trees = choice.without_links({h: p for h, p in pairings.items() if p.is_tree})
     if not trees:  # images in one folder, masks in another, as two archives leave them
-        files = pairs.place_like_masks(found.files)
+        files = choice.place_like_masks(found.files)
         whole = pairs.pair(files, found.annotated, found.listed)
         trees = {(): whole} if whole.is_tree else {}
     chosen = {home: trees[home] for home in choice.choose(source, trees)}
@@ -132,18 +131,6 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     for note in choice.leftovers(listing.entries, {*tree.files(), *tree.noted}, others):
         tree.note(note[0], source.joinpath(*note[1]), note[2])
     return tree
-
-
-def _without_links(trees: Mapping[tuple[str, ...], Pairing]) -> dict[tuple[str, ...], Pairing]:
-    """Leave out trees that hold the images of another one, under a link's name."""
-    if len(trees) < 2:
-        return dict(trees)
-    real, own = functools.cache(os.path.realpath), {}
-    for home, pairing in trees.items():
-        ways = [(real(image.path.parent), image.entry.name) for image in pairing.images]
-        linked = any(real(image.path.parent) != str(image.path.parent) for image in pairing.images)
-        own.setdefault(frozenset(ways), []).append((linked, home))
-    return {home: trees[home] for _, home in map(min, own.values())}
 
 
 # Ids, pairs and what is left
