@@ -421,6 +421,24 @@ def test_left_and_right_are_joined(tmp_path):
 # --------------------------------------------------------------------------------- annotations
 
 
+@pytest.mark.parametrize("way", ["{}/1.png", "images\\{}\\1.png"])
+def test_folders_in_the_names_of_a_coco_file_tell_its_pictures_apart(way, tmp_path):
+    root, lungs = tmp_path / "s", {"x": LEFT, "y": RIGHT, "z": LUNGS}
+    for place in lungs:
+        put(root / f"images/{place}/1.png", chest(ord(place)))
+    outlines = [{"id": n, "image_id": n, "category_id": 0, "segmentation": [sum(corners(m), [])]}
+                for n, m in enumerate(lungs.values())]  # fmt: skip
+    listed = [{"id": n, "file_name": way.format(p), "height": 64, "width": 64}
+              for n, p in enumerate(lungs)]  # fmt: skip
+    named = [{"id": 0, "name": "lung"}]
+    text = json.dumps({"images": listed, "annotations": outlines, "categories": named})
+    put(root / "all.json", text)
+    prepare.restructure(root, tmp_path / "made", val_fraction=0.4)
+    for place, mask in list(lungs.items())[:2]:
+        made = datasets.read_mask(tmp_path / f"made/train/masks/{place}_1.png")
+        np.testing.assert_array_equal(made, mask)
+
+
 def test_a_label_that_two_annotation_files_draw_is_told(tmp_path):
     root = coco(tmp_path / "s", [("lung", LEFT)])
     (root / "annotations.json").rename(root / "reader 1.json")
