@@ -89,8 +89,8 @@ def _add_export(commands) -> None:
         " lungs.tflite. A JSON file beside each says what it takes and gives. `predict --model"
         " FILE` runs them without TensorFlow. To publish a model, with its card: --format"
         " bioimageio writes DIR/lungs.bioimageio.zip, --format huggingface the folder"
-        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install '.[ship]', for"
-        " bioimageio '.[ship,publish]'",
+        " DIR/lungs-huggingface; nothing is uploaded. Needs packages, in the project's folder: pip"
+        " install -e '.[ship]', for bioimageio '.[ship,publish]'",
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
     add = parser.add_argument
@@ -124,8 +124,8 @@ def _add_demo(commands) -> None:
     parser = commands.add_parser(
         "demo", help="a page on this machine: drop an X-ray, see its mask (not for clinical use)",
         description="Serve a page on 127.0.0.1 alone: drop an X-ray, see mask, outline and doubt,"
-        " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio:"
-        " pip install '.[demo]'. Ctrl-C ends it",
+        " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio,"
+        " in the project's folder: pip install -e '.[demo]'. Ctrl-C ends it",
     )
     add = parser.add_argument
     add("--model", metavar="RUN_OR_FILE", type=_filled, help="as of predict")

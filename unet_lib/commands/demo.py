@@ -29,7 +29,8 @@ def run(model: str | None = None, *, port: int | None = None) -> int:
     try:
         import gradio
     except ImportError as error:
-        print(f"Refused: the demo needs Gradio ({error}): pip install '.[demo]'", file=sys.stderr)
+        print(f"Refused: the demo needs Gradio ({error}): pip install -e '.[demo]'",
+              file=sys.stderr)
         return 2
     try:
         together = models.load(model)
