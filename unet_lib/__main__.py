@@ -78,7 +78,8 @@ def _add_predict(commands) -> None:
         help="values of 16-bit pictures that become black and white (default: each picture's own"
         " percentiles)")
     add("--probabilities", action="store_true", help="also write 16-bit PNG; 65535 means certain")
-    add("--labelme", action="store_true", help="also write outlines to correct with LabelMe; corrected ones are kept")
+    add("--labelme", action="store_true",
+        help="also write outlines to correct with LabelMe; corrected ones are kept")
     add("--no-overlays", action="store_true", help="do not write pictures with outlines")
     add("--overwrite", action="store_true", help="predict anew what is done")
 
