@@ -286,9 +286,10 @@ def test_a_dicom_is_taken_by_its_tags(tmp_path, capsys):
     stored = HELD.astype(np.uint16) * 16
     put(tmp_path / "in/one.dcm", dicom(4095 - stored, PhotometricInterpretation="MONOCHROME1"))
     put(tmp_path / "in/two.dcm", dicom(stored))
-    called("in", "--out", "o", capsys=capsys)
-    assert np.array_equal(mask("o/masks/one.png"), WHITE)
-    assert np.array_equal(mask("o/masks/two.png"), WHITE)
+    for out, more in {"o": [], "yes": ["--invert", "yes"]}.items():  # as notebook 01 does
+        called("in", "--out", out, *more, capsys=capsys)
+        assert np.array_equal(mask(f"{out}/masks/one.png"), WHITE)
+        assert np.array_equal(mask(f"{out}/masks/two.png"), WHITE)
 
 
 def test_those_that_look_inverted_are_turned_and_it_says_so(tmp_path, capsys):

@@ -31,8 +31,8 @@ class Options:
     Attributes:
         threshold: probability from which a pixel is foreground, between 0 and 1.
         tiles: predict large pictures piece by piece, at their own size.
-        invert: whether black and white change places: "no", "yes" or "auto" (where a picture looks
-            inverted beside those of the training).
+        invert: whether black and white change places: "no", "yes" (but of DICOM, whose tags say
+            what is black) or "auto" (where a picture looks inverted beside those of the training).
         intensity: what becomes black and white in 16-bit pictures: "auto" (each picture's own
             percentiles) or a range such as "0,4095".
         probabilities, labelme, overlays: whether these are written.
@@ -197,7 +197,8 @@ def _open(job: Job, data: bytes, together: models.Together, options: Options) ->
     reach = fixed or (depth.low, depth.high) if depth else None
     image = reading.finish_image(grey, reach=reach)
     odd = options.invert == "auto" and doubt.looks_inverted(image, together.limits)
-    job.image = 255 - image if odd or options.invert == "yes" else image
+    asked = options.invert == "yes" and not raster.settled  # a DICOM's tags have turned it
+    job.image = 255 - image if odd or asked else image
     job.shape, job.spacing = raster.pixels.shape[:2], raster.spacing
     notes = "; ".join([*map("".join, raster.notes.items()), *["turned from inverted"] * odd])
     job.row = {"file": job.picture.file, "view": raster.view, "notes": notes}
