@@ -112,10 +112,12 @@ def _add_sweep(commands) -> None:
     )
     add = parser.add_argument
     add("file", metavar="FILE", type=_filled, help="YAML with base, grid, points, seeds, folds")
-    add("--cores", type=int, metavar="N", help="of this machine (default all); on a cluster, a job")
+    add("--cores", type=_count, metavar="N",
+        help="of this machine (default all); on a cluster, a job")
     add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
-    add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
+    add("--retries", type=_count, default=0, metavar="N",
+        help="more tries for a point that failed")
     add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")
 
 
@@ -136,6 +138,13 @@ def _filled(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty, as of a variable that is not set; fill it in")
     return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        told = f"must be a whole number, 0 or more, got {text}; leave it out for the default"
+        raise argparse.ArgumentTypeError(told)
+    return int(text)
 
 
 def _share(text: str) -> float:

@@ -3,6 +3,7 @@
 import pytest
 from made import write_notebook
 
+from unet_lib import __main__
 from unet_lib.series import plan, sweep
 
 DATA = ("source: str = 'phantom'  # images\nphantoms: int = 12  # how many\n"
@@ -117,9 +118,27 @@ def test_refusals(folder, text, message):
     assert not (folder.parent / "workspace").exists()
 
 
+def test_what_changes_no_point_may_stand_in_the_base_alone(folder):
+    write_notebook(folder / "06_evaluate_in_depth.ipynb", parameters="draws: int = 10  # how many")
+    for text in ("grid: {draws: [5]}", "grid: {draws: [5, 6]}", "points: [{draws: 5, width: 4}]"):
+        with pytest.raises(plan.Refused, match="draws would change nothing: .*; take it out"):
+            read(folder, text)
+    assert len(read(folder, "base: {draws: 5}\nseeds: [0]").points) == 1  # of a file for all
+
+
 def test_a_file_must_have_a_plain_name(folder):
     with pytest.raises(plan.Refused, match="the sweep file's name must be one plain folder name"):
         read(folder, "seeds: [0]", "my study.yaml")
+
+
+@pytest.mark.parametrize("option", ["--cores", "--retries"])
+@pytest.mark.parametrize("value", ["-1", "x", "1.5", ""])
+def test_numbers_of_the_command_are_refused_before_anything_begins(option, value, capsys):
+    with pytest.raises(SystemExit) as refused:
+        __main__.main(["sweep", "study.yaml", f"{option}={value}"])
+    assert refused.value.code == 2
+    assert f"argument {option}: must be a whole number, 0 or more, got {value};" in (
+        capsys.readouterr().err)
 
 
 def test_folds_are_data_sets(folder):

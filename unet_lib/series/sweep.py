@@ -181,6 +181,9 @@ def _point(sweep: str, values: dict, varied: dict, record: str, folder: Path) ->
                       if k not in ("run_name", "dataset")}
              for n, values in run.parameters.items()}
     typed = {k: v for each in (run.data, *given.values()) for k, v in each.items()}
+    if idle := sorted(varied.keys() - typed.keys()):
+        raise plan.Refused(f"{idle[0]} would change nothing: a point is made by notebooks 01, 04"
+                           " and 05, and none of them has this parameter; take it out")
     varied = {k: typed.get(k, v) for k, v in varied.items()}
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(f"{k}-{text(v)}" for k, v in varied.items()))
     name = f"{plain[:_LONGEST].strip('._-') or 'base'}_{_digest([given, record])}"
