@@ -63,7 +63,8 @@ def _add_predict(commands) -> None:
     )
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE_OR_FOLDER", type=_filled,
-        help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content; a folder with all below")
+        help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content, each of 250 million pixels at"
+        " most; a folder with all below")
     add("--out", required=True, metavar="DIR", type=_filled,
         help="where to write; nothing of yours is changed")
     add("--model", metavar="RUN_OR_FILE", type=_filled,
@@ -79,7 +80,7 @@ def _add_predict(commands) -> None:
         help="predict pictures above four times the model's side piece by piece; a model of whole"
         " chests is wrong on parts of one")
     add("--invert", choices=("no", "auto", "yes"), default="no",
-        help="exchange black and white; auto: where a picture looks inverted (default no)")
+        help="exchange black and white, of DICOM too; auto: where it looks inverted (default no)")
     add("--intensity", default="auto", metavar="LOW,HIGH",
         help="values of 16-bit pictures that become black and white (default: each picture's own"
         " percentiles)")
@@ -121,12 +122,10 @@ def _add_sweep(commands) -> None:
     )
     add = parser.add_argument
     add("file", metavar="FILE", type=_filled, help="YAML with base, grid, points, seeds, folds")
-    add("--cores", type=_count, metavar="N",
-        help="to use (default: all); on a cluster, for each job")
+    add("--cores", type=int, metavar="N", help="to use (default: all); on a cluster, for each job")
     add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
-    add("--retries", type=_count, default=0, metavar="N",
-        help="more tries for a point that failed")
+    add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
     add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")
 
 
@@ -147,13 +146,6 @@ def _filled(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty, as of a variable that is not set; fill it in")
     return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        told = f"must be a whole number, 0 or more, got {text}; leave it out for the default"
-        raise argparse.ArgumentTypeError(told)
-    return int(text)
 
 
 def _share(text: str) -> float:

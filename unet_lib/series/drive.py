@@ -37,6 +37,7 @@ def run(
         plan.Refused: the file is wrong, another one of its name has made points, or Snakemake is
             missing; nothing has run.
     """
+    _check_numbers(cores=cores, retries=retries)
     asked = sweep.read(file, folder=folder)
     if shutil.which("snakemake", path=_path()) is None:
         raise plan.Refused("sweeps need Snakemake: pip install -e '.[batch]' in the project's"
@@ -57,6 +58,14 @@ def run(
                 print("Interrupted: the same command goes on from here.", file=sys.stderr)
                 return ended[-1]
         return collect.write(home, asked) or int(any(ended))
+
+
+def _check_numbers(**given: int | None) -> None:
+    """Refuse numbers that Snakemake would not know, before anything begins."""
+    for name, value in given.items():
+        if value is not None and value < 0:
+            raise plan.Refused(f"--{name} must be a whole number, 0 or more, got {value}; leave it"
+                               " out for the default")
 
 
 def _check_owner(home: Path, file: Path) -> None:
@@ -122,6 +131,7 @@ def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOK
     Raises:
         plan.Refused: as `run`.
     """
+    _check_numbers(cores=cores)
     asked = sweep.read(file, folder=folder)
     cores = cores or os.cpu_count() or 1
     rows, hours, timed = [], 0.0, {}
