@@ -20,9 +20,11 @@ BESIDE = tests/test_training.py tests/test_bootstrap.py
 OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 
 # The notebooks of the lesson; those from 10 on are for practitioners, and ALL=1 takes them too. Each
-# of them needs a group of packages in pyproject.toml, which learners do without.
-LESSON = $(sort $(wildcard notebooks/0[0-9]_*.ipynb))
-PRACTICE = $(sort $(filter-out $(LESSON),$(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+# of them needs a group of packages in pyproject.toml, which learners do without. Copies that somebody
+# leaves beside them are no part of either, as in unet_lib/series/plan.py.
+named = $(addprefix notebooks/,$(sort $(shell ls notebooks | grep -xE '$(1)_[a-z0-9_]+\.ipynb')))
+LESSON := $(call named,0[0-9])
+PRACTICE := $(call named,[1-9][0-9])
 GROUPS = batch scale ship publish
 READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
 

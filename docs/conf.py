@@ -28,7 +28,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "notebooks/*.ipynb", "README.md", "CONTRIBUTING.md",
                     "CHANGELOG.md", "data/README.md", "unet_lib/weights/README.md"]  # fmt: skip
-exclude_patterns = ["build", ".venv", "runs", "**.ipynb_checkpoints"]
+exclude_patterns = ["build", ".venv", "runs", "**.ipynb_checkpoints",
+                    "notebooks/*[!a-z0-9_]*.ipynb"]  # a copy that lies beside them
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 nb_execution_mode = "off"

@@ -13,8 +13,9 @@ import nbformat
 import pytest
 
 from unet_lib import bootstrap, workspace
+from unet_lib.series import plan
 
-NOTEBOOK = min((workspace.PROJECT / "notebooks").glob("*.ipynb"))
+NOTEBOOK, LATER_ONE = plan.select(plan.NOTEBOOKS)[:2]
 RELEASE = maintain.read_address()[1]
 
 
@@ -120,6 +121,39 @@ def test_lone_notebook_fetches_its_release_and_runs(lone_python, published, tmp_
     assert done.stdout.strip() == str(copy.resolve())
     assert not (copy / "later.txt").exists()  # the release, not what came after it
     assert list(copy.glob("data/*/manifest.json"))
+
+
+LATER = """import re, sys, nbformat
+from nbclient import NotebookClient, exceptions
+cell, [_, path] = nbformat.v4.new_code_cell, sys.argv
+nb = nbformat.read(path, 4)
+last = [c.id for c in nb.cells].index("derived")
+nb.cells = [cell("import sys; sys.modules['google.colab'] = sys"), *nb.cells[: last + 1]]
+try:
+    NotebookClient(nb, kernel_name="python3").execute()
+except exceptions.CellExecutionError as error:
+    [line] = set(re.findall(r'each has a machine of its own: (%run "([^"]+)")', error.evalue))
+maker = open(line[1]).read()
+assert "phantoms: int = 120" in maker
+open(line[1], "w").write(maker.replace("phantoms: int = 120", "phantoms: int = 12"))  # sooner done
+nb.cells.insert(0, cell(line[0]))
+NotebookClient(nb, kernel_name="python3").execute()
+print(nb.cells[-1].outputs[0].text)"""
+
+
+def test_on_colab_the_error_of_a_later_notebook_says_what_makes_its_files(
+    lone_python, published, tmp_path
+):
+    """There each notebook has a machine of its own, so that no other can be run first."""
+    folder = tmp_path / "content"
+    folder.mkdir()
+    (tmp_path / "later.py").write_text(LATER)
+    shutil.copy(LATER_ONE, folder / "02.ipynb")
+    call = "import runpy, sys; sys.argv[1:] = ['02.ipynb']; runpy.run_path('../later.py')"
+    done = run(call, folder, lone_python, UNET_LOWERED_REPOSITORY=published,
+               JUPYTER_PATH="", JUPYTER_PREFER_ENV_PATH="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == "phantom: 10 pairs for training, 2 for validation"
 
 
 def test_second_run_uses_the_fetched_copy(lone_python, published, tmp_path):
@@ -269,7 +303,7 @@ def test_a_wrong_name_of_tensorflow_still_raises(wrong, said, loud_tensorflow):
 
 @pytest.mark.parametrize("named", [True, False], ids=["KERAS_HOME", "home"])
 def test_the_users_keras_settings_do_not_matter(named, tmp_path):
-    """Neither those in the home folder nor those that KERAS_HOME names."""
+    """Neither those in the home folder nor those that KERAS_HOME and KERAS_BACKEND name."""
     theirs = tmp_path / ".keras" / "keras.json"
     theirs.parent.mkdir()
     theirs.write_text(
@@ -278,7 +312,7 @@ def test_the_users_keras_settings_do_not_matter(named, tmp_path):
     own = workspace.PROJECT / "unet_lib" / "keras_home"
     before = {path.name: path.read_text() for path in own.iterdir()}
     environment = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
-    environment |= {"KERAS_HOME": str(theirs.parent)} if named else {}
+    environment |= {"KERAS_HOME": str(theirs.parent), "KERAS_BACKEND": "theano"} if named else {}
     show = "import keras; k = keras.config\nprint(k.backend(), k.image_data_format(), k.floatx())"
     done = run(PREPARE + show, workspace.PROJECT, **environment)
     assert (done.stdout, done.stderr) == ("tensorflow channels_last float32\n", "")

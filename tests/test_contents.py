@@ -6,9 +6,10 @@ import nbformat
 import pytest
 
 from unet_lib import workspace
+from unet_lib.series import plan
 
 PAGE = (workspace.PROJECT / "docs" / "index.md").read_text("utf-8")
-NOTEBOOKS = sorted((workspace.PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = plan.select(plan.NOTEBOOKS, every=True)
 ROWS = re.findall(r"^\| \[(.+)\]\(\.\./notebooks/(\w+)\.ipynb\) \| (.+) \|$", PAGE, re.M)
 
 

@@ -8,7 +8,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from unet_lib import exercises, metrics, workspace
+from unet_lib import exercises, metrics
+from unet_lib.series import plan
 
 CHECKS = {name: getattr(exercises, name) for name in exercises.__all__}
 
@@ -100,6 +101,19 @@ def my_combine(gradients, counts):
     return total / sum(counts)
 
 
+def my_speedup(rows, size, runtime):
+    taken = {row["runtime"]: row["ms"] for row in rows if row["size"] == size}
+    return taken["Keras"] / taken[runtime]
+
+
+def speedup_one_by_one(rows, size, runtime):
+    for row in rows:
+        for other in rows:
+            if (row["size"], other["size"], row["runtime"], other["runtime"]) == (
+                    size, size, "Keras", runtime):
+                return row["ms"] / other["ms"]
+
+
 SOLUTIONS = {
     "check_pairs": [my_pairs, pairs_one_by_one, lambda i, m: tuple(my_pairs(i, m))],
     "check_mean_mask": [my_mean_mask, lambda masks: np.mean(masks, axis=0)],
@@ -113,6 +127,7 @@ SOLUTIONS = {
     "check_enough": [my_enough, enough_one_by_one],
     "check_deviation": [my_deviation, deviation_one_by_one],
     "check_combine": [my_combine, lambda g, n: np.average(g, axis=0, weights=n)],
+    "check_speedup": [my_speedup, speedup_one_by_one],
 }
 
 
@@ -127,7 +142,7 @@ def test_a_solution_is_right(told, check, solution):
 
 
 def test_every_check_has_a_solution():
-    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 9
+    assert set(SOLUTIONS) == set(CHECKS) and len(CHECKS) == 10
 
 
 # --------------------------------------------------------------------------- the usual mistakes
@@ -270,6 +285,16 @@ MISTAKES = {
         ("not by that of the shards", lambda g, n: my_combine(g, n) * sum(n) / len(n)),
         ("means already", lambda g, n: sum(g)),
     ],
+    "check_speedup": [
+        ("turn it round", lambda r, s, n: 1 / my_speedup(r, s, n)),
+        ("whose pipeline counts", lambda r, s, n: my_speedup(r, s, n) / my_speedup(
+            r, s, "Keras predict")),
+        ("at the size that is asked for", lambda r, s, n: my_speedup(r, r[0]["size"], n)),
+        ("at the size that is asked for", lambda r, s, n: my_speedup(
+            [{**row, "size": s} for row in r], s, n)),
+        ("divide", lambda r, s, n: (1 - 1 / my_speedup(r, s, n)) * next(
+            row["ms"] for row in r if (row["size"], row["runtime"]) == (s, "Keras"))),
+    ],
 }
 
 
@@ -395,7 +420,7 @@ def test_an_answer_is_the_same_each_time(told):
 
 def test_the_notebooks_that_ask_hold_a_stub_and_a_solution_that_is_right(told):
     asked = {}
-    for path in sorted((workspace.PROJECT / "notebooks").glob("*.ipynb")):
+    for path in plan.select(plan.NOTEBOOKS, every=True):
         cells = nbformat.read(path, 4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         for cell in cells:
@@ -409,5 +434,6 @@ def test_the_notebooks_that_ask_hold_a_stub_and_a_solution_that_is_right(told):
                 assert "right in all" in told(found[1], solution[found[2]])
     expected = {"check_pairs": "01", "check_mean_mask": "02", "check_parameters": "03",
                 "check_update": "04", "check_dice": "05", "check_bootstrap": "06",
-                "check_enough": "09", "check_deviation": "10", "check_combine": "11"}
-    assert asked.items() <= expected.items()
+                "check_enough": "09", "check_deviation": "10", "check_combine": "11",
+                "check_speedup": "12"}
+    assert asked == expected

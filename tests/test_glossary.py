@@ -7,10 +7,11 @@ import nbformat
 import pytest
 
 from unet_lib import workspace
+from unet_lib.series import plan
 
 FOLDER = workspace.PROJECT / "notebooks"
 PAGE = workspace.PROJECT / "docs" / "glossary.md"
-NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = plan.select(FOLDER, every=True)
 # Bold for its weight or as the name of a row, not to explain a word. Besides: what ends like a
 # sentence or a heading ("Limits.", "Hypothesis:"), numbers of exercises, and all of a title cell.
 EMPHASES = {"not", "guilty", "not guilty", "ours", "few", "few+"}

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import warnings
+import weakref
 from types import SimpleNamespace
 
 import cv2
@@ -13,14 +14,26 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from unet_lib import datasets, metrics, parameters, phantom, pixels, runs, training, workspace
+from unet_lib import (
+    datasets,
+    metrics,
+    parameters,
+    phantom,
+    pixels,
+    prediction,
+    runs,
+    training,
+    workspace,
+)  # fmt: skip
 from unet_lib.intake import prepare
-from unet_lib.series import study
+from unet_lib.series import plan, study
+
+NOTEBOOKS = plan.select(plan.NOTEBOOKS, every=True)
 
 
 def lift(notebook: str, *names: str, **known) -> dict:
     """Return functions and classes of a notebook by name; `known` is what else they use."""
-    (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
+    (path,) = (p for p in NOTEBOOKS if p.name[:2] == notebook)
     space = {"np": np, "cv2": cv2, "keras": keras, "metrics": metrics, "pixels": pixels, **known}
     wanted = set(names)
     for cell in nbformat.read(path, 4).cells:
@@ -154,7 +167,7 @@ def test_strip_of_notebook_04_keeps_five_epochs_and_no_start_that_was_resumed(tm
 
 def prepared_run(**values) -> dict:
     """Run what notebook 04 does before a training, with other values; return what it defined."""
-    (path,) = (workspace.PROJECT / "notebooks").glob("04_*.ipynb")
+    (path,) = (p for p in NOTEBOOKS if p.stem == "04_train")
     source = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
     known = (datasets, keras, parameters, runs, training, workspace)
     space = {module.__name__.rpartition(".")[2]: module for module in known}
@@ -196,6 +209,35 @@ def test_distances_of_notebook_06_are_the_librarys():
             there, back = metrics.surface_distances(truth, guess)
             assert np.allclose(sorted(distances(truth, guess)), sorted(there))
             assert np.allclose(sorted(distances(guess, truth)), sorted(back))
+
+
+def test_dices_of_notebook_09_hold_a_pair_at_a_time(threshold_model):
+    """They are the reader's own pictures, and may be many and large."""
+    living, most = weakref.WeakSet(), []
+
+    class Picture(np.ndarray):  # a plain array cannot be a key
+        __hash__ = object.__hash__
+
+        def __eq__(self, other):
+            return self is other
+
+    def read_pairs(folder, names):
+        for name in names:
+            image, mask, _ = phantom.draw(name, size=64)
+            picture = image.view(Picture)
+            living.add(picture)
+            most.append(len(living))
+            yield picture, mask > 0
+            del picture
+
+    known = {"datasets": SimpleNamespace(read_pairs=read_pairs), "prediction": prediction,
+             "target": None}
+    found = lift("09", "dices", **known)["dices"](threshold_model, range(5))
+    drawn = [phantom.draw(name, size=64) for name in range(5)]
+    assert found == pytest.approx([
+        metrics.dice(mask > 0, prediction.predict(threshold_model, image) >= 0.5)
+        for image, mask, _ in drawn])
+    assert len(most) == 5 and max(most) <= 2
 
 
 def test_dice_of_an_accuracy_in_notebook_07():
@@ -265,7 +307,7 @@ def test_the_test_score_of_notebook_07_stands_beside_that_of_validation(tmp_path
 
 
 def printed(notebook, cell_id):
-    (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
+    (path,) = (p for p in NOTEBOOKS if p.name[:2] == notebook)
     (cell,) = (cell for cell in nbformat.read(path, 4).cells if cell.id == cell_id)
     return "".join(output.get("text", "") for output in cell.outputs)
 

@@ -166,6 +166,16 @@ def test_the_lesson_is_the_default_and_all_takes_the_others_too(copy):
         assert make(copy, "-n", target, "ALL=1").stdout.count("pip install") == len(groups(copy))
 
 
+def test_copies_that_lie_beside_the_notebooks_are_left_alone(copy):
+    stamp(copy)
+    names = ("02_explore_images-Copy1", "04_train (copy)", "12_ship_it.sync-conflict")
+    for name in names:
+        (copy / "notebooks" / f"{name}.ipynb").touch()
+    for target in ("test", "test-slow", "nbval"):
+        shown = make(copy, "-n", target, "ALL=1").stdout
+        assert "ipynb" in shown and not [name for name in names if name in shown]
+
+
 def groups(project):
     return re.search(r"^GROUPS = (.+)", (project / "Makefile").read_text(), re.M)[1].split()
 

@@ -26,7 +26,7 @@ from unet_lib import phantom, workspace
 from unet_lib.series import execute, plan
 
 FOLDER = workspace.PROJECT / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = plan.select(FOLDER, every=True)
 LESSON = [path for path in NOTEBOOKS if path.stem not in plan.PRACTICE]
 REPOSITORY, RELEASE = maintain.read_address()
 BADGE = (

@@ -48,6 +48,26 @@ def test_each_number_stands_in_a_source(title):
     assert set(decimals(section(title))) - known == set()
 
 
+def test_the_board_of_time_to_quality_says_what_was_measured():
+    """Rows of notebook 07 are those of its table, in order of their seconds."""
+    text = (workspace.PROJECT / "docs" / "results.md").read_text("utf-8")
+    board = text.partition("### Time to quality\n")[2].partition("\nA minute")[0]
+    rows = re.findall(r"^\| (\d+) \*? ?\| (?:notebook 07, )?`(.+?)`.* \| (0\.\d+) \|$", board, re.M)
+    assert len(rows) == board.count("\n| ") - 1
+    assert [int(row[0]) for row in rows] == sorted(int(row[0]) for row in rows)
+    table = experiments.read_table(workspace.PROJECT / "notebooks" / "07_close_the_gap.csv")
+    known = {row["variant"] for row in table}
+    for seconds, name, dice in rows:
+        if name in known:
+            found = [experiments.column(table, name, each).mean() for each in ("seconds", "dice")]
+            assert (seconds, dice) == (f"{found[0]:.0f}", f"{found[1]:.3f}")
+        else:
+            rest = text.replace(board, "")
+            assert f"`{name}`" in rest or f"params/{name}`" in rest
+            assert dice in rest and seconds in rest.replace(",", "")
+    assert sum(name in known for _, name, _ in rows) == 3
+
+
 def test_each_reason_of_the_table_has_its_section():
     links = re.findall(r"^\| \[(.+?)\]\(#", PAGE, re.M)
     names = [title.casefold().replace(" and ", ", ") for title in titles()]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from unet_lib import parameters, workspace
+from unet_lib.series import plan
 
-NOTEBOOKS = sorted((workspace.PROJECT / "notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = plan.select(plan.NOTEBOOKS, every=True)
 MOST = 2**31 - 1
 BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("phantoms", [1, 9000], [0, 9001]),

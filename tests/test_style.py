@@ -71,7 +71,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "series.sweep": {"datasets", "parameters", "workspace", "series.plan"},
     "series.points": {"datasets", "runs", "workspace", "series.execute", "series.plan",
                       "series.report"},
-    "series.study": {"plotting", "runs", "series.points"},
+    "series.study": {"metrics", "plotting", "runs", "series.points"},
     "series.pages": {"series.report", "series.study"},
     "series.collect": {"metrics", "workspace", "series.pages", "series.plan", "series.points",
                        "series.report", "series.sweep"},
@@ -193,7 +193,7 @@ def test_functions_are_short():
                 lengths[f"{room(path)}.{node.name}"] = len(
                     [line for line in text.splitlines() if re.search(r"\w", line)])
     assert {name: n for name, n in lengths.items() if n > 40} == {}
-    assert statistics.median(lengths.values()) <= 10
+    assert statistics.median(lengths.values()) <= 8
 
 
 def test_import_is_light_and_silent():

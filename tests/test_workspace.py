@@ -56,6 +56,16 @@ def test_a_missing_file_names_the_notebook_that_makes_it(tmp_path):
     assert workspace.require_artifact(tmp_path, "01_restructure_dataset") == tmp_path
 
 
+def test_on_colab_a_missing_file_names_the_cell_that_makes_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    path = workspace.PROJECT / "notebooks" / "04_train.ipynb"
+    with pytest.raises(FileNotFoundError) as caught:
+        workspace.require_artifact(tmp_path / "nothing", "04_train")
+    assert str(caught.value).endswith(f'a machine of its own: %run "{path}"') and path.is_file()
+    monkeypatch.delitem(sys.modules, "google.colab")
+    assert workspace.on_colab("04_train") == ""
+
+
 def test_importing_the_package_is_quiet_and_loads_no_tensorflow():
     heavy = "{'keras', 'tensorflow', 'cv2'}"
     code = f"import sys, unet_lib, unet_lib.workspace; print({heavy} & set(sys.modules))"

@@ -24,12 +24,17 @@ PROJECT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {  # rooms without a test file of their own
     "__main__": ["tests/test_packaging.py", "tests/commands/test_check.py"],
     "rules": ["tests/test_parameters.py"],
+    "commands/convert": ["tests/commands/test_export.py"],
     "commands/job": ["tests/commands/test_predict.py"],
+    "commands/parity": ["tests/commands/test_export.py"],
+    "commands/publish": ["tests/commands/test_export.py"],
+    "commands/runtimes": ["tests/commands/test_export.py"],
     "intake/advice": ["tests/intake/test_audit.py", "tests/intake/test_prepare.py"],
     "intake/choice": ["tests/intake/test_tree.py"],
     "intake/manifest": ["tests/intake/test_prepare.py"],
     "intake/pairs": ["tests/intake/test_tree.py", "tests/intake/test_layouts.py"],
     "intake/writing": ["tests/intake/test_prepare.py"],
+    "parallel": ["tests/slow/test_parallel.py"],
 }
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
                ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,

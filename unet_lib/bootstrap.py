@@ -26,15 +26,16 @@ _KERAS_HOME = Path(__file__).parent / "keras_home"
 def prepare() -> None:
     """Make this Python ready for a notebook, whatever its user's settings are.
 
-    TensorFlow becomes quiet and quick, Keras gets this project's settings, figures appear in the
-    notebook, a cell shows its last expression, and what is missing is installed: packages come from
-    the `dependencies` in pyproject.toml. What is installed stays as it is; TensorFlow and Keras are
-    pinned to what is there, so that nothing can replace them.
+    TensorFlow becomes quiet and quick, Keras gets this project's settings and runs on TensorFlow,
+    figures appear in the notebook, a cell shows its last expression, and what is missing is
+    installed: packages come from the `dependencies` in pyproject.toml. What is installed stays as
+    it is; TensorFlow and Keras are pinned to what is there, so that nothing can replace them.
 
     Raises:
         RuntimeError: pip could not install them; the message holds the command.
     """
     quieten()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         shell.ast_node_interactivity = "last_expr"
         if hasattr(shell, "kernel"):

@@ -42,6 +42,7 @@ def load_manifest(folder: str | Path) -> dict:
         raise FileNotFoundError(
             f"{workspace.shown(folder)} holds no complete data set (a manifest.json and the files"
             " it names): notebooks/01_restructure_dataset.ipynb makes it; run that one first"
+            + workspace.on_colab("01_restructure_dataset")
         )
     return manifest
 

@@ -95,9 +95,17 @@ def require_artifact(path: Path, notebook: str) -> Path:
     if not path.exists():
         raise FileNotFoundError(
             f"{shown(path)} is not there: notebooks/{notebook}.ipynb makes it; run that one first"
-            " (with the same dataset and run_name)"
+            f" (with the same dataset and run_name){on_colab(notebook)}"
         )
     return path
+
+
+def on_colab(notebook: str) -> str:
+    """Return how a notebook is run there, where each has a machine of its own; else ""."""
+    if "google.colab" not in sys.modules:
+        return ""
+    path = PROJECT / "notebooks" / f"{notebook}.ipynb"
+    return f'. On Colab run it in this notebook, as each has a machine of its own: %run "{path}"'
 
 
 # Files and folders that appear whole or not at all

@@ -1,5 +1,6 @@
 """Every notebook in JupyterLab, in a real browser: run, stopped, gone on with, looked at."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,24 @@ def restart_on_finished(lab) -> None:
     lab.save()
     assert {"curves", "gap", "close"} <= before.keys()  # numbers that come out of the training
     assert printed(lab.notebook(TRAINING)) == before
+
+
+@pytest.mark.parametrize("stem", STEMS[::4])
+def test_opening_and_saving_changes_nothing_that_git_sees(lab, stem):
+    """But for the version of Python, where another one than the committed runs the kernel."""
+    path = lab.root / "notebooks" / f"{stem}.ipynb"
+    text, stamp = path.read_text(encoding="utf-8"), path.stat().st_mtime_ns
+    lab.end_kernels()
+    lab.show(stem)
+    lab.save()
+    wait_for(lambda: path.stat().st_mtime_ns > stamp, seconds=20, what="a file that was saved")
+    wait_for(lambda: without_version(path.read_text(encoding="utf-8")) == without_version(text),
+             seconds=5, what="the same text")  # fmt: skip
+
+
+def without_version(text: str) -> str:
+    """Return a notebook's text without the version of Python in its metadata."""
+    return re.sub(r'"version": "3\.\d+\.\d+\w*"', "", text)
 
 
 @pytest.mark.parametrize("stem", STEMS)

@@ -247,6 +247,28 @@ def test_dead_kernel_is_told_by_its_signal(folder, death, message):
     assert (copies() / "02_two.failed.ipynb").exists()
 
 
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_kernel_that_does_not_come_up_is_started_once_more(folder, tmp_path, monkeypatch, deaths):
+    """Python itself ends so often before a kernel answers; a kernel that dies later is not begun
+    again (see above): its cells may have done something."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os, pathlib, sys\n"
+        f"place = pathlib.Path(r'{tmp_path / 'starts'}')\n"
+        "if 'ipykernel_launcher' in sys.orig_argv:\n"
+        "    place.open('a').write('x')\n"
+        f"    if len(place.read_text()) <= {deaths}:\n"
+        "        os._exit(3)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'site'}{os.pathsep}{workspace.PROJECT}")
+    if deaths == 1:
+        run(folder, only=["02_two"])
+        assert sys.executable in printed(copies() / "02_two.ipynb")
+    else:
+        assert "the kernel ended by itself with exit code 3" in failure(folder, only=["02_two"])
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
 def test_papermill_does_not_speak_amid_the_progress(folder):
     write_notebook(folder / "02_two.ipynb", "import os; os._exit(9)")
     done = subprocess.run([sys.executable, "-c", RUN_TWO.format(folder)], cwd=workspace.PROJECT,

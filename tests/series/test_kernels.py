@@ -56,7 +56,7 @@ def hostile(tmp_path, monkeypatch):
     for name, value in {
         "MPLBACKEND": "agg", "IPYTHONDIR": profile.parent, "KERAS_HOME": tmp_path / "keras",
         "PYTHONSTARTUP": tmp_path / "start.py", "MATPLOTLIBRC": tmp_path / "matplotlibrc",
-        "KERAS_BACKEND": "tensorflow",
+        "KERAS_BACKEND": "torch",
     }.items():
         monkeypatch.setenv(name, str(value))
 

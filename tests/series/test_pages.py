@@ -41,6 +41,16 @@ def test_settings_figures_and_failures(tmp_path):
     assert not [link for link in found.links if link.startswith("http")]
 
 
+def test_the_highest_setting_is_shown_against_the_first(tmp_path):
+    for name, dice in (("a", [0.4, 0.6]), ("b", [0.6, 0.9])):
+        workspace.write_json(tmp_path / name / "point.json", {"metrics": {"per_image": {
+            "ids": ["x", "y"], "dice": dice}}})
+    found = page(tmp_path, [("a", 4, 0, "done", "", 0.5), ("b", 8, 0, "done", "", 0.75)])
+    assert "The highest setting against the first, on the same images" in found.text
+    assert len(found.images) == 2 and "Gain in Dice on each validation image" in (
+        found.described[-1])
+
+
 def test_without_repeats_it_says_that_luck_is_not_known(tmp_path):
     text = page(tmp_path, [("a", 4, 0, "done", "", 0.5), ("b", 8, 0, "done", "", 0.7)]).text
     assert "Each setting ran once" in text and "deviates" not in text

@@ -85,3 +85,19 @@ def test_a_run_that_used_something_else_is_no_point(study, folder):
     assert job(home, "point", name) == 1
     reason = json.loads((home / name / "failed.json").read_text())["reason"]
     assert reason.endswith("the run is not the point: width 4 was asked for, 16 used")
+
+
+def test_a_judgement_of_another_epoch_is_none_of_the_point(folder):
+    file = folder.parent / "study.yaml"
+    file.write_text("grid: {width: [4]}\nbase: {judged_epoch: last}")
+    asked = sweep.read(file, folder=folder)
+    home, (point,) = workspace.run_dir("study"), asked.points
+    points.write_plan(home / "plan.json", asked.points, asked.makers, file=file)
+    source = (folder / "05_evaluate.ipynb").read_text()
+    assert job(home, "data", "toys") == 0 == job(home, "point", point.name)
+    (home / point.name / "point.json").unlink()
+    (folder / "05_evaluate.ipynb").write_text(
+        source.replace('\\"judged_epoch\\": judged_epoch', '\\"judged_epoch\\": \'best\''))
+    assert job(home, "point", point.name) == 1
+    reason = json.loads((home / point.name / "failed.json").read_text())["reason"]
+    assert reason.endswith("judged_epoch 'last' was asked for, 'best' used")

@@ -30,7 +30,7 @@ def wanted(recipes):
 
 
 def run_cell(notebook, cell_id, **known):
-    (path,) = plan.NOTEBOOKS.glob(f"{notebook}_*.ipynb")
+    (path,) = (p for p in plan.select(plan.NOTEBOOKS, every=True) if p.name[:2] == notebook)
     space = {"experiments": experiments, **known}
     (cell,) = (cell for cell in nbformat.read(path, 4).cells if cell.id == cell_id)
     exec(cell.source, space)

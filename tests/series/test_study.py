@@ -97,6 +97,23 @@ def test_images_are_means_over_seeds_whatever_their_order(tmp_path):
     assert found == {"x": pytest.approx(0.55), "y": pytest.approx(0.8)}
 
 
+def test_the_highest_setting_is_compared_with_the_first_image_by_image(tmp_path, rows):
+    assert study.paired_figure(tmp_path, rows) is None  # nothing is known of single images
+    for line in (line for line in rows if line["status"] == "done"):
+        dice = [line["dice"], line["dice"] + 0.05 * (line["width"] == 8)]
+        workspace.write_json(tmp_path / line["point"] / points.DONE, {"metrics": {"per_image": {
+            "ids": ["x", "y"], "dice": dice}}})
+    figure = study.paired_figure(tmp_path, rows)
+    (ax,) = figure.axes
+    (dots,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert list(dots.get_xdata()) == pytest.approx([0.3, 0.35])  # 0.9 and 0.95, both over 0.6
+    (mean,) = (line for line in ax.lines if line.get_marker() == "D")
+    assert list(mean.get_xdata()) == pytest.approx([0.325])
+    assert ax.get_xlabel() == "gain in Dice of width 8, loss focal\nover width 4, loss bce"
+    assert study.paired_figure(tmp_path, rows[:2]) is None  # the first is the highest
+    assert study.paired_figure(tmp_path, rows[-1:]) is None  # nothing is done
+
+
 def test_each_parameter_has_a_panel_with_every_run(rows):
     figure = study.parameter_figure(rows)
     width, loss = figure.axes

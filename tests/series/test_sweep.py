@@ -3,6 +3,7 @@
 import pytest
 from made import write_notebook
 
+from unet_lib import __main__
 from unet_lib.series import plan, sweep
 
 DATA = ("source: str = 'phantom'  # images\nphantoms: int = 12  # how many\n"
@@ -131,6 +132,14 @@ def test_a_parameter_that_only_other_notebooks_read_is_refused(folder, text, tmp
 def test_a_file_must_have_a_plain_name(folder):
     with pytest.raises(plan.Refused, match="the sweep file's name must be one plain folder name"):
         read(folder, "seeds: [0]", "my study.yaml")
+
+
+@pytest.mark.parametrize("options", [["--cores"], ["--retries"], ["--dry-run", "--cores"]])
+def test_numbers_below_zero_are_refused_before_anything_begins(options, capsys):
+    assert __main__.main(["sweep", "no-such-study.yaml", *options, "-1"]) == 2
+    assert capsys.readouterr().err == (
+        f"Refused, nothing has run: {options[-1]} must be a whole number, 0 or more, got -1; leave"
+        " it out for the default\n")
 
 
 def test_folds_are_data_sets(folder):

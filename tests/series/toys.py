@@ -34,7 +34,8 @@ runs.open_run(folder, parameters={"width": width}, data_sha256=data)
 EVALUATE = """from unet_lib import runs, workspace
 folder = workspace.run_dir(run_name)
 width = runs.read_record(folder)["parameters"]["width"]
-workspace.write_json(folder / "metrics.json", {"validation": {"dice": {"mean": width / 100}}})"""
+workspace.write_json(folder / "metrics.json", {
+    "judged_epoch": judged_epoch, "validation": {"dice": {"mean": width / 100}}})"""
 
 
 def study(folder, text):
@@ -57,7 +58,8 @@ def write(tmp_path, monkeypatch):
          "dataset: str = 'toys'  # name"),
         ("04_train", TRAIN, "dataset: str = 'toys'  # name\nrun_name: str = 'quick'  # run\n"
          "width: int = 16  # filters\nseed: int = 0  # random"),
-        ("05_evaluate", EVALUATE, "run_name: str = 'quick'  # run"),
+        ("05_evaluate", EVALUATE, "run_name: str = 'quick'  # run\n"
+         "judged_epoch: str = 'best'  # which"),
     ):
         write_notebook(tmp_path / "notebooks" / f"{stem}.ipynb", code, parameters=parameters)
     return tmp_path / "notebooks"

@@ -60,6 +60,12 @@ def test_a_sweep_does_what_is_missing_and_no_more(folder, capfd):
     assert len(list(workspace.run_dir("study").glob("*.old-1"))) == 3
 
 
+def test_a_workspace_may_have_blanks_and_quotes_in_its_name(folder, monkeypatch):
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(folder.parent / "Ann's own work"))
+    assert drive.run(toys.study(folder, "grid: {width: [4]}"), cores=1, folder=folder) == 0
+    assert [row["dice"] for row in results()] == ["0.04"]
+
+
 def test_another_file_of_the_same_name_is_refused(folder, monkeypatch):
     monkeypatch.setattr(drive, "_snakemake", lambda *_: 0)  # no job is needed to see it
     file = Path(toys.study(folder, "grid: {width: [4]}"))
@@ -93,6 +99,29 @@ def test_a_killed_sweep_goes_on(folder):
     assert {p: p.stat().st_mtime_ns for p in made} == made
 
 
+def test_ctrl_c_ends_all_and_the_same_command_goes_on(folder):
+    """A point that was stopped has not failed; no worker and no kernel stays."""
+    file = toys.study(folder, "grid: {width: [4, 6000]}")  # the second takes a minute
+    command = [sys.executable, "-c", CALL, file, str(folder)]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    home, deadline = workspace.run_dir("study"), time.monotonic() + 400
+    while not (list(home.glob("width-6000*/.begun")) and list(home.glob("width-4_*/point.json"))):
+        assert time.monotonic() < deadline and started.poll() is None
+        time.sleep(0.1)
+    begun = tree(started.pid)
+    started.send_signal(signal.SIGINT)
+    said = started.communicate(timeout=50)[1]
+    assert started.returncode == 130 and "Interrupted: the same command goes on from here" in said
+    deadline = time.monotonic() + 20
+    while left := living(begun):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+    assert not list(home.glob("*/failed.json")) and not list(home.glob("*/.begun"))
+    file = toys.study(folder, "grid: {width: [4, 8]}")
+    assert drive.run(file, cores=2, folder=folder) == 0
+    assert trained()["width-4"] == "x" and [row["dice"] for row in results()] == ["0.04", "0.08"]
+
+
 def test_what_a_killed_driver_has_begun_is_waited_for(folder, capfd):
     file = toys.study(folder, "grid: {width: [1, 2, 3, 2000]}")  # the last takes 20 s
     started = subprocess.Popen([sys.executable, "-c", CALL, file, str(folder)])
@@ -108,17 +137,28 @@ def test_what_a_killed_driver_has_begun_is_waited_for(folder, capfd):
     assert trained() == {f"width-{width}": "x" for width in (1, 2, 3, 2000)}
 
 
-def kill_all(pid: int) -> None:
-    """Kill a process and all that it started, the youngest last, without a word to any."""
-    tree = {}
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it started, the youngest last."""
+    children, found = {}, [pid]
     for line in subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True,
                                text=True).stdout.splitlines():  # fmt: skip
         child, parent = map(int, line.split())
-        tree.setdefault(parent, []).append(child)
-    todo = [pid]
-    for each in todo:
-        todo += tree.get(each, [])
-    for each in todo:
+        children.setdefault(parent, []).append(child)
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def living(pids: list[int]) -> list[str]:
+    """Return a line for each of these processes that has not ended."""
+    shown = subprocess.run(["ps", "-o", "stat=,pid=,args=", "-p", ",".join(map(str, pids))],
+                           capture_output=True, text=True).stdout  # fmt: skip
+    return [line for line in shown.splitlines() if not line.startswith("Z")]
+
+
+def kill_all(pid: int) -> None:
+    """Kill a process and all that it started, without a word to any."""
+    for each in tree(pid):
         os.kill(each, signal.SIGKILL)
 
 

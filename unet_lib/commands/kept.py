@@ -1,7 +1,8 @@
 """Models of `predict`, converted once and kept: the next call does not start TensorFlow.
 
-What is kept lies in the user's cache, under the digest of the Keras file that it comes from. On the
-processors that were tried LiteRT is as quick as any runtime, and starts soonest; it is the one.
+What is kept lies in the user's cache, under the digest of the Keras file that it comes from. LiteRT
+is the one: it starts as soon as any, and one package writes and runs it. ONNX Runtime is somewhat
+quicker once it runs (docs/runtimes.md), and takes three.
 """
 
 import contextlib

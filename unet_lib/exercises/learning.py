@@ -1,4 +1,4 @@
-"""Checks of what a reader writes about training and its result: notebooks 04 to 06, 09, 10."""
+"""Checks of what a reader writes about training and its result: notebooks 04 to 06, 09 to 12."""
 
 from collections.abc import Callable
 
@@ -248,3 +248,39 @@ def check_combine(my_combine: Callable) -> None:
 
 def _shards_case(name: str, gradients: list, counts: list, expected: list):
     return Case(name, ([np.array(g, float) for g in gradients], counts), np.array(expected, float))
+
+
+def check_speedup(my_speedup: Callable) -> None:
+    """Try how many times faster than Keras a runtime is (notebook 12), print the answer.
+
+    Args:
+        my_speedup: takes the rows of notebook 12, a size in px and the name of a runtime. Returns
+            the milliseconds of "Keras" at that size, divided by those of the runtime.
+    """
+    times = {128: (80.0, 20.0, 10.0, 25.0), 256: (120.0, 45.0, 30.0, 15.0)}
+    names = ("Keras predict", "Keras", "onnx", "openvino int8")
+    rows = [{"size": size, "runtime": name, "ms": ms}
+            for size, found in times.items() for name, ms in zip(names, found, strict=True)]
+    print(answer(my_speedup, [
+        Case("twice as fast", (rows, 128, "onnx"), 2.0),
+        Case("another size", (rows, 256, "onnx"), 1.5),
+        Case("slower than Keras", (rows, 128, "openvino int8"), 0.8),
+        Case("rows in another order", (rows[::-1], 256, "openvino int8"), 3.0),
+        Case("Keras beside itself", (rows, 256, "Keras"), 1.0),
+    ], {
+        "turn it round: twice as fast is half of the time.": [
+            lambda r, s, n: _ms(r, s, n) / _ms(r, s, "Keras")],
+        "this compares with `predict`, whose pipeline counts too; take the row \"Keras\".": [
+            lambda r, s, n: _ms(r, s, "Keras predict") / _ms(r, s, n)],
+        "take both times at the size that is asked for.": [
+            lambda r, s, n: _ms(r, 128, "Keras") / _ms(r, 128, n),
+            lambda r, s, n: _ms(r, 256, "Keras") / _ms(r, 256, n),
+            lambda r, s, n: np.mean([_ms(r, k, "Keras") / _ms(r, k, n) for k in times])],
+        "divide: a difference of milliseconds means nothing on another machine.": [
+            lambda r, s, n: _ms(r, s, "Keras") - _ms(r, s, n)],
+    }))
+
+
+def _ms(rows: list[dict], size: int, runtime: str) -> float:
+    (found,) = (row["ms"] for row in rows if (row["size"], row["runtime"]) == (size, runtime))
+    return found

@@ -208,7 +208,6 @@ def execute(
             `<name>.failed.ipynb` beside it holds what ran until then.
     """
     import nbformat
-    from papermill import execute_notebook
 
     def start_cell(cell, cell_index):
         if stop.is_set():
@@ -219,14 +218,8 @@ def execute(
     line.begin(len(nbformat.read(notebook, 4).cells) + bool(parameters))
     with workspace.replacing_file(target) as partial:
         try:
-            # the kernel's place is not given to papermill, which would move this whole process
-            manager = kernels.own_kernel(started=started, place=notebook.parent)
-            done = execute_notebook(
-                notebook, partial, parameters, progress_bar=False,
-                kernel_name="python3", language="python", start_timeout=_STARTS,
-                iopub_timeout=_STARTS, kernel_manager_class=manager,
-                on_cell_start=start_cell, stdout_file=line,
-            )
+            done = _let_run(notebook, partial, parameters, line=line, started=started,
+                            on_cell_start=start_cell)
         except Exception as error:
             line.end(f"stopped in {line.cell}")
             if stop.is_set():
@@ -244,13 +237,31 @@ def execute(
     line.end()
 
 
+def _let_run(notebook: Path, partial: Path, parameters: dict, *, line: Line, started: list, **more):
+    """Return the executed notebook; a kernel that does not come up is started once more."""
+    from papermill import execute_notebook
+
+    for last in (False, True):
+        # the kernel's place is not given to papermill, which would move this whole process
+        manager = kernels.own_kernel(started=started, place=notebook.parent)
+        try:
+            return execute_notebook(
+                notebook, partial, parameters, progress_bar=False,
+                kernel_name="python3", language="python", start_timeout=_STARTS,
+                iopub_timeout=_STARTS, kernel_manager_class=manager, stdout_file=line, **more,
+            )
+        except RuntimeError:  # of jupyter_client; what a cell raises is none
+            if last or line.cell:
+                raise
+
+
 def _reason(error: Exception, started: list) -> str:
     """Return why a notebook stopped: what a cell raised, or what ended its kernel."""
     from papermill import PapermillExecutionError
 
     if isinstance(error, PapermillExecutionError):
         return f"{error.ename}: {error.evalue}"
-    code = getattr(started[0].provisioner.process, "returncode", None) if started else None
+    code = getattr(started[-1].provisioner.process, "returncode", None) if started else None
     if code is None:  # it lives: a full disk, a timeout
         return f"{type(error).__name__}: {error}"
     if code >= 0:

@@ -29,6 +29,9 @@ def write(home: Path) -> None:
          study.parameter_figure(rows)),
         ("Training curves", "Validation Dice of each run over the epochs; the best settings have a"
          " line of their own, the others are grey.", study.curves_figure(home, rows)),
+        ("The highest setting against the first, on the same images", "Gain in Dice on each"
+         " validation image: a dot each, their mean as a diamond, its 95 % interval as a bar, and a"
+         " dotted line at no gain.", study.paired_figure(home, rows)),
     ):
         if figure:
             cells += [_prose(f"## {title}"), _figure(figure, alt)]

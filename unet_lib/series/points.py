@@ -72,11 +72,11 @@ def make_point(home: Path, name: str, job: dict) -> int:
         (folder / BEGUN).touch()
         (folder / DONE).unlink(missing_ok=True)
         execute.run_one(run)
-        record = runs.read_record(folder)
-        _check_used(record["parameters"], job)
+        record, metrics = runs.read_record(folder), report.read_metrics(run.name)
+        _check_used({**record["parameters"], "judged_epoch": metrics.get("judged_epoch")}, job)
         workspace.write_json(folder / DONE, {
             "ok": True, "name": name, "varied": job["varied"], "data_sha256": data,
-            "parameters": record["parameters"], "metrics": report.read_metrics(run.name),
+            "parameters": record["parameters"], "metrics": metrics,
             "seconds": round(time.time() - start, 1), "memory_mb": _children_memory(),
             "hardware": record["hardware"], "commit": record["commit"],
         })  # fmt: skip
@@ -96,7 +96,7 @@ def _set_aside(folder: Path, data: str) -> None:
 
 
 def _check_used(used: dict, job: dict) -> None:
-    """Compare what the training says it used with what the point is: a default may have won."""
+    """Compare what the notebooks say they used with what the point is: a default may have won."""
     asked = {k: v for given in job["parameters"].values() for k, v in given.items()}
     wrong = [f"{name} {asked[name]!r} was asked for, {value!r} used"
              for name, value in used.items() if name in asked and asked[name] != value]

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unet_lib import plotting, runs
+from unet_lib import metrics, plotting, runs
 from unet_lib.series import points
 
 _LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"),
@@ -129,12 +129,14 @@ def images(home: Path, rows: list[dict], measure: str = "dice") -> dict[str, flo
         measure: one that notebook 05 takes of each image.
 
     Returns:
-        Image id -> mean. With folds each image comes from the run that did not train on it.
+        Image id -> mean. With folds each image comes from the run that did not train on it. Runs
+        that say nothing of single images are passed over.
     """
     found = {}
     for row in rows:
-        scores = points.read_json(home / row["point"] / points.DONE)["metrics"]["per_image"]
-        for name, value in zip(scores["ids"], scores[measure], strict=True):
+        done = points.read_json(home / row["point"] / points.DONE)
+        scores = done.get("metrics", {}).get("per_image", {})
+        for name, value in zip(scores["ids"], scores[measure], strict=True) if scores else ():
             found.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in found.items()}
 
@@ -182,6 +184,30 @@ def _parameter(ax: Axes, name: str, done: list[dict], measure: str) -> None:
     ax.set_xticks(places[::step], [str(value) for value in order[::step]])
     ax.margins(x=0.15)
     ax.set(xlabel=name)
+
+
+def paired_figure(home: Path, rows: list[dict]) -> Figure | None:
+    """Show how far the highest setting is ahead of the first one on each image, and the interval.
+
+    Args:
+        home: the sweep's folder.
+        rows: as `read` gives them.
+
+    Returns:
+        None where the first is the highest, or the two have fewer than two images in common.
+    """
+    table, groups = summarize(rows), by_setting(rows)
+    names = [line["setting"] for line in (best(table), table[0]) if line]
+    scores = [images(home, groups[name]) for name in dict.fromkeys(names)]
+    common = set.intersection(*map(set, scores)) if len(scores) == 2 else ()
+    if len(common) < 2:
+        return None
+    gains = {"each image": [scores[0][image] - scores[1][image] for image in sorted(common)]}
+    mean = {"each image": metrics.summarize(gains["each image"])}
+    figure = plotting.dot_rows(gains, xlabel=f"gain in Dice of {names[0]}\nover {names[1]}",
+                               intervals=mean)
+    figure.axes[0].axvline(0, color="black", linestyle=":")
+    return figure
 
 
 def curves_figure(home: Path, rows: list[dict]) -> Figure | None:
