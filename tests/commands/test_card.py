@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from unet_lib import datasets, workspace
-from unet_lib.commands import card, models, usual
+from unet_lib.commands import card, models
 
 SHA = "ab" * 32
 MANIFEST = {"data_sha256": SHA, "source": "phantom (120 pairs)", "split_rule": "stratified",
@@ -43,14 +43,13 @@ def score(folder, **more):
 
 def of(path, *classes):
     unet = SimpleNamespace(input_shape=(None, 32, 32, 1), count_params=lambda: 1234)
-    known = {"looks": [], "origins": [], "digest": "", "limits": usual.Limits()}
-    return card.of(models.Together([path], [unet], classes=classes, **known), name="mine")
+    return card.of(path, unet, classes, name="mine")
 
 
 def test_the_shipped_model_has_the_card_and_the_number_that_stand_beside_it(tmp_path):
     shutil.copy(models.SHIPPED, tmp_path / "other.keras")
-    for asked in (None, str(tmp_path / "other.keras")):
-        found = card.of(models.load(asked), name="lungs")
+    for path in (models.SHIPPED, tmp_path / "other.keras"):
+        found = card.of(path, None, name="lungs")
         assert found.text == (models.SHIPPED.parent / "README.md").read_text("utf-8")
         (one,) = found.scores
         assert f"| the others | {one.number} | {one.dice:.3f} |" in found.text
@@ -116,3 +115,13 @@ def test_a_file_without_a_run_says_that_nothing_is_known(tmp_path):
     found = of(tmp_path / "best.keras", "right lung", "left lung")
     assert "nothing is known of its training" in found.text and found.licence is None
     assert "background, right lung, left lung; the most probable" in found.text
+
+
+def test_it_is_written_beside_the_model_whole(run):
+    folder = run()
+    (folder / card.FILE).write_text("older")
+    card.write(folder / "best.keras", SimpleNamespace(input_shape=(None, 32, 32, 1),
+                                                      count_params=lambda: 1234))
+    text = (folder / "model_card.md").read_text("utf-8")
+    assert text.startswith("# mine: a model card") and "1,234 parameters" in text
+    assert "0.938" in text and not list(folder.glob(".partial*"))

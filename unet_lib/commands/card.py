@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from unet_lib.commands import models, runtimes
 _SHIPPED = models.SHIPPED.with_name("README.md")
 _ASIDE = "**Not for clinical use.** For teaching, and for outlines that a person looks over."
 _METRICS = "metrics.json"
+FILE = "model_card.md"
+"""Its name in a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +53,29 @@ class Card:
     ours: bool = False
 
 
-def of(together: models.Together, *, name: str) -> Card:
+def write(path: Path, unet, classes: Sequence[str] = ()) -> None:
+    """Write model_card.md beside a run's model. Arguments as those of `of`."""
+    found = of(path, unet, classes, name=path.parent.name)
+    with workspace.replacing_file(path.with_name(FILE)) as partial:
+        partial.write_text(found.text, "utf-8")
+
+
+def of(path: Path, unet, classes: Sequence[str] = (), *, name: str) -> Card:
     """Return the card of a model; a number in it was measured, or it is not there.
 
     Args:
-        together: one model.
+        path: its file; what is known of it stands in the run's files beside it.
+        unet: the model itself (keras.Model).
+        classes: names of the classes that it tells apart; none for one.
         name: what it is called.
     """
-    path = together.paths[0]
     if runtimes.digest(path) == runtimes.digest(models.SHIPPED):
         return Card(_SHIPPED.read_text("utf-8"), "MIT", (_shipped_score(),), ours=True)
     record = _record(path)
     manifest = _manifest(record)
     source = _source(record, manifest)
     scores = _scores(path, source[0]) if record else ()
-    parts = [f"# {name}: a model card", _ASIDE, "## What it is", _what(together),
+    parts = [f"# {name}: a model card", _ASIDE, "## What it is", _what(unet, classes),
              "## What it was trained on", _training(record, manifest, source[0]),
              "## How good it is", _told(scores), "## What limits it", _limits(source[0]),
              "## May it be handed on?", _sharing(source[1])]
@@ -122,8 +133,7 @@ def _scores(path: Path, source: str) -> tuple[Score, ...]:
         return ()
 
 
-def _what(together: models.Together) -> str:
-    unet, classes = together.models[0], together.classes
+def _what(unet, classes: Sequence[str]) -> str:
     given = (
         f"the probabilities of background, {', '.join(classes)}; the most probable one counts"
         if classes else "the probability that it belongs to the foreground; from 0.5 on it counts"

@@ -93,7 +93,7 @@ def write(
         ValueError: the Keras file that would be handed on differs; bioimage.io's own test fails.
     """
     name, source = onnx.stem, together.paths[0]
-    known = card.of(together, name=name)
+    known = card.of(source, together.models[0], together.classes, name=name)
     _plain(source, onnx.with_suffix(".keras"), reference)
     if kind == "huggingface":
         _folder(target, onnx, together, known)
