@@ -106,7 +106,7 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.predict": LOW | {"commands.job", "commands.kept", "commands.models",
                                "commands.outputs", "commands.pictures", "commands.table",
                                "commands.truth", "intake.intensity"},
-    "commands.demo": {"commands.job", "commands.models", "commands.pictures"},
+    "commands.demo": {"bootstrap", "commands.job", "commands.models", "commands.pictures"},
     "__main__": LOW | {"commands.check", "commands.demo", "commands.export", "commands.job",
                        "commands.predict", "commands.runtimes", "series.plan", "series.drive",
                        "series.execute", "series.report"},

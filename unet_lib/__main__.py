@@ -89,7 +89,7 @@ def _add_export(commands) -> None:
         " lungs.tflite. A JSON file beside each says what it takes and gives. `predict --model"
         " FILE` runs them without TensorFlow. To publish a model, with its card: --format"
         " bioimageio writes DIR/lungs.bioimageio.zip, --format huggingface the folder"
-        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install '.[ship]', for"
+        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install -e '.[ship]', for"
         " bioimageio '.[ship,publish]'",
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
@@ -125,7 +125,7 @@ def _add_demo(commands) -> None:
         "demo", help="a page on this machine: drop an X-ray, see its mask (not for clinical use)",
         description="Serve a page on 127.0.0.1 alone: drop an X-ray, see mask, outline and doubt,"
         " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio:"
-        " pip install '.[demo]'. Ctrl-C ends it",
+        " pip install -e '.[demo]'. Ctrl-C ends it",
     )
     add = parser.add_argument
     add("--model", metavar="RUN_OR_FILE", type=_filled, help="as of predict")
@@ -159,6 +159,20 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        if (error.name or "unet_lib").partition(".")[0] == "unet_lib":
+            raise
+        print(f"Refused, nothing has run: {_lacks(error.name)}", file=sys.stderr)
+        return 2
+
+
+def _lacks(module: str) -> str:
+    """Say that this Python has not what the project needs, and which one has."""
+    told = f"this Python, {sys.executable}, has no module {module!r}"
+    place = workspace.PROJECT / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if workspace.CHECKOUT and place.exists() and Path(sys.prefix) != place.parents[1]:
+        return f"{told}; use that of the project: {place} -m unet_lib ..."
+    return f"{told}; `make setup` in the project's folder makes one that has all that is needed"
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -217,8 +231,9 @@ def _in_checkout(command: str) -> bool:
     """Say whether the notebooks are there; a refusal where they are not."""
     if not workspace.CHECKOUT:
         print(
-            f"Refused, nothing has run: `{command}` executes the project's notebooks, which"
-            " an installed package does not hold; clone the project and call it there",
+            f"Refused, nothing has run: `{command}` executes the project's notebooks, which the"
+            f" package in {Path(__file__).parent} does not hold; in a clone of the project,"
+            f" `{sys.executable} -m pip install -e .` makes this command use those of the clone",
             file=sys.stderr,
         )
     return workspace.CHECKOUT

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,15 @@ def _install(requirements: list[str]) -> None:
                 f"could not install {', '.join(requirements)}; is there a network? By hand: "
                 f"{sys.executable} -m pip install {' '.join(map(repr, requirements))}"
             )
+
+
+def install_command(*groups: str) -> str:
+    """Return what installs groups of packages of pyproject.toml for the Python that runs now.
+
+    It is editable, as `make setup` leaves the project: a plain `pip install .` would put a copy in
+    the place of the link to this folder, and a copy holds no notebooks.
+    """
+    return f"{shlex.quote(sys.executable)} -m pip install -e '.[{','.join(groups)}]'"
 
 
 def installed_version(package: str) -> str | None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -131,7 +132,8 @@ def predict_command(folder: Path) -> str:
     """Return the command that predicts with the model of a run's folder; "" without one."""
     model = shlex.quote(str(folder))
     there = (folder / "best.keras").is_file()
-    return f"python -m unet_lib predict FOLDER --out masks --model {model}" if there else ""
+    call = f"{shlex.quote(sys.executable)} -m unet_lib predict FOLDER --out masks --model {model}"
+    return call if there else ""
 
 
 def show_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
