@@ -89,8 +89,8 @@ def _add_export(commands) -> None:
         " lungs.tflite. A JSON file beside each says what it takes and gives. `predict --model"
         " FILE` runs them without TensorFlow. To publish a model, with its card: --format"
         " bioimageio writes DIR/lungs.bioimageio.zip, --format huggingface the folder"
-        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install -e '.[ship]', for"
-        " bioimageio '.[ship,publish]'",
+        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install -e '.[ship]',"
+        " for bioimageio '.[ship,publish]'",
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
     add = parser.add_argument
@@ -233,7 +233,7 @@ def _in_checkout(command: str) -> bool:
         print(
             f"Refused, nothing has run: `{command}` executes the project's notebooks, which the"
             f" package in {Path(__file__).parent} does not hold; in a clone of the project,"
-            f" `{sys.executable} -m pip install -e .` makes this command use those of the clone",
+            f" `{sys.executable} -m pip install -e .` makes this command use those there",
             file=sys.stderr,
         )
     return workspace.CHECKOUT

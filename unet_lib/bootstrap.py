@@ -117,8 +117,8 @@ def _install(requirements: list[str]) -> None:
 def install_command(*groups: str) -> str:
     """Return what installs groups of packages of pyproject.toml for the Python that runs now.
 
-    It is editable, as `make setup` leaves the project: a plain `pip install .` would put a copy in
-    the place of the link to this folder, and a copy holds no notebooks.
+    It is editable, as `make setup` leaves the project: a plain `pip install .` would put a copy
+    in the place of the link to this folder, and a copy holds no notebooks.
     """
     return f"{shlex.quote(sys.executable)} -m pip install -e '.[{','.join(groups)}]'"
 

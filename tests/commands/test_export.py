@@ -73,8 +73,8 @@ def test_missing_packages_are_named_before_any_work(without, tmp_path, capsys, m
     assert (code, out) == (2, "") and not (tmp_path / "o").exists()
     assert err == (
         "Refused, nothing was written: onnx, openvino, litert need packages that are not installed"
-        f" (tf2onnx, nncf); {sys.executable} -m pip install -e '.[ship]' in the project's folder"
-        " brings all of them\n"
+        f" (tf2onnx, nncf); {sys.executable} -m pip install -e '.[ship]' in the project's"
+        " folder brings all of them\n"
     )
 
 

@@ -132,7 +132,8 @@ def predict_command(folder: Path) -> str:
     """Return the command that predicts with the model of a run's folder; "" without one."""
     model = shlex.quote(str(folder))
     there = (folder / "best.keras").is_file()
-    call = f"{shlex.quote(sys.executable)} -m unet_lib predict FOLDER --out masks --model {model}"
+    python = shlex.quote(sys.executable)  # `python` may be another one
+    call = f"{python} -m unet_lib predict FOLDER --out masks --model {model}"
     return call if there else ""
 
 
