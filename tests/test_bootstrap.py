@@ -220,7 +220,7 @@ def test_another_python_is_told_in_one_sentence(asked, tmp_path):
 def test_the_sentence_names_the_python_of_the_project(tmp_path, monkeypatch, capsys):
     missing = functools.partial(importlib.import_module, "not_there.room")
     monkeypatch.setattr(command, "_run", lambda asked: missing())
-    monkeypatch.setattr(workspace, "PROJECT", tmp_path)
+    monkeypatch.setattr(bootstrap, "PROJECT", tmp_path)
     assert command.main(["run"]) == 2
     assert "has no module 'not_there'; `make setup` in the project" in capsys.readouterr().err
     own = tmp_path / ".venv/bin/python"

@@ -114,6 +114,15 @@ def _install(requirements: list[str]) -> None:
             )
 
 
+def lacks(module: str) -> str:
+    """Say that the Python that runs now has not what the project needs, and which one has."""
+    told = f"this Python, {sys.executable}, has no module {module!r}"
+    own = PROJECT / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if CHECKOUT and own.exists() and Path(sys.prefix) != own.parents[1]:
+        return f"{told}; use that of the project: {own} -m unet_lib ..."
+    return f"{told}; `make setup` in the project's folder makes one that has all that is needed"
+
+
 def install_command(*groups: str) -> str:
     """Return what installs groups of packages of pyproject.toml for the Python that runs now.
 

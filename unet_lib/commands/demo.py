@@ -87,8 +87,8 @@ def build(gradio, together: models.Together, folder: Path):
     with gradio.Blocks(title="U-Net Lowered", delete_cache=(_HOURS, _HOURS)) as page:
         gradio.Markdown(
             "# Lungs on a chest X-ray\n"
-            "**Not for clinical use.** Drop a frontal chest X-ray: PNG, JPEG, TIFF, BMP, WebP or"
-            " DICOM. It stays on this machine."
+            "**Not for clinical use.** Drop a frontal chest X-ray: PNG, JPEG, TIFF, BMP, WebP, GIF"
+            " or DICOM. It stays on this machine."
         )
         with gradio.Row():
             with gradio.Column():
@@ -127,7 +127,7 @@ def answer(
     picture = pictures.find([path], made=lambda _: False)[0]
     work = job.read(picture, out, together, options)
     if work.skipped:
-        raise ValueError("this is no picture; PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
+        raise ValueError("this is no picture; PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM are read")
     if work.image is not None:
         try:
             with _ONE_AT_A_TIME:
