@@ -212,7 +212,7 @@ def test_another_python_is_told_in_one_sentence(asked, tmp_path):
         env=os.environ | {"PYTHONPATH": str(workspace.PROJECT)}, capture_output=True,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    told = f"Refused, nothing has run: this Python, {sys.executable}, has no module "
+    told = f"Refused: this Python, {sys.executable}, has no module "
     assert done.stderr.startswith(told)
     assert done.stderr.count("\n") == 1 and list(tmp_path.iterdir()) == []
 

@@ -108,8 +108,8 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                                "commands.truth", "intake.intensity"},
     "commands.demo": {"bootstrap", "commands.job", "commands.models", "commands.pictures"},
     "__main__": LOW | {"bootstrap", "commands.check", "commands.demo", "commands.export",
-                       "commands.job", "commands.predict", "commands.runtimes", "series.plan", "series.drive",
-                       "series.execute", "series.report"},
+                       "commands.job", "commands.predict", "commands.runtimes", "series.plan",
+                       "series.drive", "series.execute", "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 

@@ -169,9 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        if (error.name or "unet_lib").partition(".")[0] == "unet_lib":
-            raise
-        print(f"Refused, nothing has run: {bootstrap.lacks(error.name)}", file=sys.stderr)
+        print(f"Refused: {bootstrap.lacks(error)}", file=sys.stderr)
         return 2
 
 
@@ -230,12 +228,7 @@ def _demo(asked: argparse.Namespace) -> int:
 def _in_checkout(command: str) -> bool:
     """Say whether the notebooks are there; a refusal where they are not."""
     if not workspace.CHECKOUT:
-        print(
-            f"Refused, nothing has run: `{command}` executes the project's notebooks, which the"
-            f" package in {Path(__file__).parent} does not hold; in a clone of the project,"
-            f" `{sys.executable} -m pip install -e .` makes this command use those there",
-            file=sys.stderr,
-        )
+        print(f"Refused, nothing has run: {bootstrap.no_notebooks(command)}", file=sys.stderr)
     return workspace.CHECKOUT
 
 

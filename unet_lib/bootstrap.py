@@ -114,13 +114,28 @@ def _install(requirements: list[str]) -> None:
             )
 
 
-def lacks(module: str) -> str:
-    """Say that the Python that runs now has not what the project needs, and which one has."""
-    told = f"this Python, {sys.executable}, has no module {module!r}"
+def lacks(error: ModuleNotFoundError) -> str:
+    """Say that the Python that runs now has not what the project needs, and which one has.
+
+    Raises:
+        ModuleNotFoundError: the error itself, where what is missing is a part of the project.
+    """
+    if (error.name or "unet_lib").partition(".")[0] == "unet_lib":
+        raise error
+    told = f"this Python, {sys.executable}, has no module {error.name!r}"
     own = PROJECT / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     if CHECKOUT and own.exists() and Path(sys.prefix) != own.parents[1]:
         return f"{told}; use that of the project: {own} -m unet_lib ..."
     return f"{told}; `make setup` in the project's folder makes one that has all that is needed"
+
+
+def no_notebooks(command: str) -> str:
+    """Say that a command needs a clone, and how it gets one; of a package that was installed."""
+    return (
+        f"`{command}` executes the project's notebooks, which the package in"
+        f" {Path(__file__).parent} does not hold; in a clone of the project,"
+        f" `{shlex.quote(sys.executable)} -m pip install -e .` makes this command use those there"
+    )
 
 
 def install_command(*groups: str) -> str:
