@@ -1,6 +1,7 @@
 """The functions that a reader writes in the notebooks, lifted out and checked with many inputs."""
 
 import ast
+import json
 import re
 import warnings
 from types import SimpleNamespace
@@ -207,6 +208,60 @@ def test_dice_of_an_accuracy_in_notebook_07():
         found = dice_of(metrics.score(truth, guess)["accuracy"], truth.mean())
         assert found == pytest.approx(metrics.dice(truth, guess))
     assert dice_of(0.95, 0.01) == 0
+
+
+@pytest.mark.parametrize("classes, held, said", [
+    ([], {0, 255}, "made with the threshold 0.20"),
+    (["right", "left"], {0, 2}, "each pixel of the most probable class")])
+def test_notebook_05_says_how_it_made_the_masks_of_test_images(
+        tmp_path, capsys, classes, held, said):
+    """A threshold has no part in it where there are several classes."""
+    from unet_lib import prediction
+
+    (tmp_path / "test").mkdir()
+    grey = np.tile(np.uint8([0, 255]), (4, 2))
+    cv2.imwrite(str(tmp_path / "test" / "a.png"), grey)
+    chance = np.eye(3)[grey // 255 * 2] if classes else grey / 255 * 0.3
+    space = {"np": np, "cv2": cv2, "datasets": datasets, "workspace": workspace, "unet": None,
+             "folder": tmp_path, "run": tmp_path, "manifest": {"test": ["a"]}, "classes": classes,
+             "threshold": 0.2, "prediction": SimpleNamespace(
+                 predict=lambda *_: chance, to_mask=prediction.to_mask)}
+    (path,) = (workspace.PROJECT / "notebooks").glob("05_*.ipynb")
+    cells = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
+    exec(cells["test"], space)
+    assert said in capsys.readouterr().out
+    written = cv2.imread(str(tmp_path / "predictions" / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(written)) == held
+    assert '"threshold": None if classes else threshold' in cells["metrics"]
+
+
+@pytest.mark.parametrize("known, retrain", [(True, True), (False, True), (True, False)])
+def test_the_test_score_of_notebook_07_stands_beside_that_of_validation(tmp_path, known, retrain):
+    """Where the truth is known; and what notebook 05 has written of the run stays."""
+    truth = np.zeros((2, 8, 8), np.uint8)
+    truth[:, 2:6, 2:6] = 255
+    guess = truth.copy()
+    guess[1, 2:6, 4:6] = 0  # Dice 2/3
+    for kind, pictures in {"test": guess, **({"test_truth": truth} if known else {})}.items():
+        (tmp_path / kind).mkdir()
+        for name, picture in zip("ab", pictures, strict=True):
+            cv2.imwrite(str(tmp_path / kind / f"{name}.png"), picture)
+    earlier = {"validation": {"dice": {"mean": 0.5}}, "threshold": {"value": 0.2}}
+    workspace.write_json(tmp_path / "metrics.json", earlier)
+    space = {"np": np, "json": json, "metrics": metrics, "datasets": datasets, "folder": tmp_path,
+             "workspace": workspace, "second": tmp_path, "unets": {"second": None},
+             "manifest": {"test": ["a", "b"]}, "judged": {"second": {"dice": np.array([0.9])}},
+             "prediction": SimpleNamespace(predict=lambda _, image: image / 255),
+             "retrain": retrain, "run_name": "first", "paired": {"mean": 0.1}}
+    (path,) = (workspace.PROJECT / "notebooks").glob("07_*.ipynb")
+    exec(next(c.source for c in nbformat.read(path, 4).cells if c.id == "test"), space)
+    found = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert found["compared_with"] == {"run": "first", "dice_gain": {"mean": 0.1}}
+    assert found["validation"]["dice"]["mean"] == pytest.approx(0.9 if retrain else 0.5)
+    assert ("threshold" in found) is not retrain and ("test" in found) is known
+    if known:
+        assert found["test"]["dice"]["mean"] == pytest.approx(5 / 6)
+        assert found["test"]["dice"]["n"] == 2
 
 
 def printed(notebook, cell_id):

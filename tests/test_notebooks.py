@@ -462,6 +462,66 @@ def test_a_parameter_without_a_word_is_found(tmp_path):
         "01: width is not explained in 01", "02: loss is not explained in 03"]
 
 
+def needless_underscores(source: str) -> list[int]:
+    """Return the lines that give `_` a value which Jupyter would not have shown.
+
+    It shows the value of a cell's last line alone.
+    """
+    tree = ast.parse(source)
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "_" and node is not tree.body[-1]]
+
+
+def test_an_underscore_before_the_last_line_is_found():
+    source = "_ = 1\nfor k in range(3):\n    _ = k\n_, ax = 1, 2\nmask, _ = 3, 4\n_ = 5"
+    assert needless_underscores(source) == [1, 3]
+    assert needless_underscores("def draw():\n    _ = 1\n    return 2") == [2]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_underscore_stands_without_need(path):
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "code":
+            assert needless_underscores(cell.source) == [], cell.id
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_times_fit_what_there_is_to_read_and_the_readme_gives_the_same(path):
+    cells = nbformat.read(path, 4).cells
+    text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    run, unit, read = re.search(
+        r"Runs in (?:about )?(\d+) (second|minute)s?; takes about (\d+)", text).groups()
+    words = len(re.sub(r"\]\([^)]*\)", "", text).split())
+    assert 40 <= words / int(read) <= 90  # a minute; the code between them takes its time too
+    minutes = -(-int(run) // 60) if unit == "second" else int(run)
+    row = next(line for line in (workspace.PROJECT / "README.md").read_text("utf-8").splitlines()
+               if line.startswith("|") and f"(notebooks/{path.name})" in line)
+    assert row.endswith(f"| {minutes}, {read} |")
+
+
+@pytest.mark.parametrize("stem", ["07_close_the_gap", "08_how_wide"])
+def test_what_holds_for_the_committed_table_is_said_of_no_other(stem):
+    """With `own_table` the cells show other sizes, epochs and pairs above the same sentences."""
+    cells = nbformat.read(FOLDER / f"{stem}.ipynb", 4).cells
+    ids = [cell.id for cell in cells]
+    shown = cells[ids.index("table-why") : ids.index("verdict") + 1]
+    settings = r"\d px\b|(?:five|ten|forty) epochs|\b(?:425|42|75)\b|forty-two"
+    found = [cell for cell in shown if cell.cell_type == "markdown"
+             and re.search(settings, cell.source, re.I)]
+    assert len(found) >= 3
+    assert [cell.id for cell in found if "ommitted table" not in cell.source] == []
+    assert "`own_table`" in cells[ids.index("table-why")].source
+
+
+def test_nothing_reads_the_true_masks_of_test_images_before_the_end_of_07():
+    readers = {(path.stem, cell.id) for path in NOTEBOOKS for cell in nbformat.read(path, 4).cells
+               if cell.cell_type == "code" and "test_truth" in cell.source}
+    assert readers == {("07_close_the_gap", "test")}
+    rooms = (workspace.PROJECT / "unet_lib").rglob("*.py")
+    assert {path.stem for path in rooms if "test_truth" in path.read_text("utf-8")} == {
+        "writing", "prepare"}  # which put them aside
+
+
 def test_shared_parameters_are_equal():
     """A parameter means the same in every notebook: type, default, help."""
     declared = {}
@@ -739,6 +799,7 @@ def test_plain_papermill_with_other_values_from_another_directory(tmp_path):
     assert depth["spearman"]["disagreement of the draws"] is None
     assert len((run / "history.csv").read_text().splitlines()) == 1 + values["epochs"]
     assert len(list((run / "predictions").glob("*.png"))) == 2
+    assert (run / "own_images" / "tuned.json").is_file()  # what `predict` compares masks with
     manifest = json.loads((tmp_path / "workspace/data/other/manifest.json").read_text())
     assert len(manifest["split"]["validation"]) == 3
 

@@ -1,7 +1,9 @@
 """Prediction: the size of the picture, the same as notebook 05's, and few pictures in memory."""
 
 import ast
+import tracemalloc
 import weakref
+from types import SimpleNamespace
 
 import cv2
 import keras
@@ -310,6 +312,19 @@ def test_tiles_go_through_the_model_a_batch_at_a_time():
     model = Mirror(64)
     prediction.predict_tiled(model, noise(128, 192), overlap=32, batch_size=4)
     assert [len(batch) for batch in model.seen] == [4, 4, 4, 3]  # three rows of five
+
+
+def test_tiles_of_a_large_picture_take_the_memory_of_its_result_alone():
+    """A batch of tiles at a time: the tiles together would be four times the picture."""
+    model = SimpleNamespace(input_shape=(None, 64, 64, 1), output_shape=(None, 64, 64, 1),
+                            predict_on_batch=lambda batch: batch)
+    image = noise(1000, 1500)
+    tracemalloc.start()
+    found = prediction.predict_tiled(model, image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found, np.float32(image) / 255)
+    assert peak < found.nbytes + 2e6
 
 
 @pytest.mark.parametrize("overlap", [-1, 49, 64])

@@ -42,6 +42,14 @@ def test_older_versions_of_keras_find_nothing_new_in_the_file():
     assert set(found) == {("Zeros", "{}"), ("Ones", "{}")}
 
 
+def test_it_is_made_of_keras_own_layers_alone():
+    """So that `keras.models.load_model` opens it where there is no `unet_lib`."""
+    text = zipfile.ZipFile(PATH).read("config.json").decode()
+    modules = set(re.findall(r'"module": "([^"]*)"', text))
+    assert modules and all(module.split(".")[0] == "keras" for module in modules)
+    assert not re.search(r'"registered_name": "[^"]*>', text)
+
+
 def test_input_and_output_are_fixed(unet):
     side = unet.input_shape[1]
     assert side % 16 == 0

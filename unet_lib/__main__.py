@@ -63,7 +63,8 @@ def _add_predict(commands) -> None:
     )
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE_OR_FOLDER", type=_filled,
-        help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content; a folder with all below")
+        help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content, each of 250 million pixels at"
+        " most; a folder with all below")
     add("--out", required=True, metavar="DIR", type=_filled,
         help="where to write; nothing of yours is changed")
     add("--model", metavar="RUN_OR_FILE", type=_filled,
@@ -79,7 +80,7 @@ def _add_predict(commands) -> None:
         help="predict pictures above four times the model's side piece by piece; a model of whole"
         " chests is wrong on parts of one")
     add("--invert", choices=("no", "auto", "yes"), default="no",
-        help="exchange black and white; auto: where a picture looks inverted (default no)")
+        help="exchange black and white, of DICOM too; auto: where it looks inverted (default no)")
     add("--intensity", default="auto", metavar="LOW,HIGH",
         help="values of 16-bit pictures that become black and white (default: each picture's own"
         " percentiles)")

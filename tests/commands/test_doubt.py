@@ -8,10 +8,9 @@ import foreign
 import numpy as np
 import pytest
 
-from unet_lib import phantom, prediction, workspace
-from unet_lib.commands import doubt, usual
+from unet_lib import phantom
+from unet_lib.commands import doubt, models, usual
 
-MODEL = workspace.PROJECT / "unet_lib" / "weights" / "lungs.keras"
 NOTHING = doubt.Limits(doubt=None)
 
 
@@ -140,13 +139,14 @@ def test_without_two_parts_side_by_side_there_is_no_ratio():
 
 @pytest.fixture(scope="module")
 def judge_pictures():
-    """What the shipped model says of pictures: their judgements."""
-    unet, limits = prediction.load(MODEL), doubt.limits_for(MODEL)
+    """What `predict` says of pictures with the shipped model: their judgements."""
+    shipped = models.load(None, kept_too=False)
 
     def run(images):
-        chances = prediction.predict_all(unet, images)
-        pairs = zip(images, chances, strict=True)
-        return [doubt.judge(i, p, prediction.clean_up(p >= .5), limits=limits) for i, p in pairs]
+        chances = [models.predict(shipped, image) for image in images]
+        masks = [models.threshold(shipped, chance, .5) for chance in chances]
+        return [doubt.judge(*each, limits=shipped.limits)
+                for each in zip(images, chances, masks, strict=True)]
 
     return run
 

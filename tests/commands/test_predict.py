@@ -6,20 +6,25 @@ The model of these tests calls dark pixels foreground: what comes out is known w
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import cv2
+import foreign
 import keras
 import numpy as np
 import pytest
+from made_files import png
 from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, put, turned
 from made_trees import state
+from PIL import Image
 
-from unet_lib import __main__, workspace
+from unet_lib import __main__, phantom, workspace
 from unet_lib.commands import job, models, outputs, predict, usual
+from unet_lib.intake import raster
 
 WIDE = np.arange(SIDE)  # columns
 HELD = np.uint8(200) - np.uint8(150) * LUNGS  # (64, 64): lungs 50, the rest 200
@@ -91,6 +96,19 @@ def test_a_threshold(tmp_path, capsys):
     assert "must lie between 0 and 1, got 1.5; use for example 0.5" in capsys.readouterr().err
 
 
+def test_without_a_model_the_shipped_one_predicts(tmp_path, capsys):
+    image, truth, _ = phantom.draw((93, 1), size=(300, 260))
+    put(tmp_path / "in/x.png", image.astype(np.uint16) * 16)
+    put(tmp_path / "in/hand.png", foreign.hand(np.random.default_rng(1)))
+    put(tmp_path / "truth/x.png", truth * np.uint8(255))
+    assert __main__.main(["predict", "in", "--out", "o", "--truth", "truth"]) == 0
+    table = rows("o")
+    assert float(table["x.png"]["dice"]) > 0.93 and table["x.png"]["parts"] == "2"
+    assert (table["x.png"]["check"], table["hand.png"]["check"]) == ("no", "yes")
+    assert mask("o/masks/x.png").shape == (300, 260)
+    assert "1 mask to look at first" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [
     ["predict", "", "--out", "o"], ["predict", "x.png", "--out", ""],
     ["predict", "x.png", "--out", "o", "--model", ""],
@@ -132,6 +150,65 @@ def test_a_bad_file_costs_no_good_one(tmp_path, capsys):
     assert "failed: cut.png: truncated PNG file; copy it again from its origin\n" in said
     assert "2 masks in out/masks, 2 pictures failed" in said
     assert not os.path.exists("out/masks/cut.png")
+
+
+GREY16 = HELD.astype(np.uint16) * 16
+FAILED = {  # name -> content, and what the reason says
+    "empty.png": (b"", "empty file of 0 bytes"),
+    "zeros.dcm": (bytes(5000), "all zero"),
+    "cut.png": (encode(chest(1))[:900], "truncated PNG file"),
+    "cut.jpg": (encode(chest(1), "jpeg")[:1500], "truncated JPEG file"),
+    "cut.tif": (encode(chest(1), "tiff")[:900], "TIFF file"),
+    "changed.png": (encode(chest(1)).replace(b"IDAT", b"IDAT\0", 1), "PNG file"),
+    "cut.dcm": (dicom(GREY16)[:-999], "truncated DICOM file"),
+    "frames.dcm": (dicom(GREY16, NumberOfFrames=2, PixelData=2 * GREY16.tobytes()), "2 frames"),
+    "slice.dcm": (dicom(GREY16, Modality="CT"), "modality CT"),
+    "claims.dcm": (dicom(GREY16, Rows=30_000, Columns=30_000), "claims 30000 x 30000"),
+    "claims.png": (png(HELD, 0, size=(40_000, 40_000)), "claims 40000 x 40000"),
+    "claims_less.png": (png(HELD, 0, size=(20_000, 20_000)), "claims 20000 x 20000"),
+    "pages.tif": (encode(HELD, "tiff", save_all=True, append_images=[Image.fromarray(HELD)]),
+                  "TIFF file of 2"),
+    "moves.gif": (encode(HELD, "gif", save_all=True, append_images=[Image.fromarray(WHITE)]),
+                  "GIF file of 2"),
+    "new.jp2": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(99), "JPEG 2000 picture: not read"),
+    "volume.nii": ((348).to_bytes(4, "little") + bytes(400), "NIfTI or Analyze volume"),
+    "array.npy": (b"\x93NUMPY\1\0" + bytes(99), "NumPy array: not read"),
+    "bare.img": (GREY16.tobytes(), "bare pixels without a header"),
+}
+SKIPPED = {
+    "notes.txt": b"a note", "page.png": b"<html>404</html>", "table.csv": b"id,age\n1,50\n",
+    "about.json": b'{"a": 1}', "pictures.zip": b"PK\3\4" + bytes(99), "report.pdf": b"%PDF-1.7\n",
+    "DICOMDIR": dicom(GREY16, PixelData=b""),
+}
+
+
+def test_a_hundred_good_files_among_all_kinds_of_bad_ones(tmp_path, capsys):
+    """Each bad file costs itself alone, and its row says why."""
+    good = [f"{number:03}.png" for number in range(100)]
+    films(tmp_path / "in", *good)
+    for name, content in {**{n: c for n, (c, _) in FAILED.items()}, **SKIPPED}.items():
+        put(tmp_path / "in" / name, content)
+    assert len(FAILED) + len(SKIPPED) >= 20
+    code, table, said = called("in", "--out", "o", "--no-overlays", capsys=capsys)
+    assert code == 1 and set(table) == {*good, *FAILED}
+    assert {table[name]["status"] for name in good} == {"ok"}
+    for name, (_, words) in FAILED.items():
+        assert table[name]["status"] == "failed" and words in table[name]["reason"], table[name]
+        assert f"failed: {name}: " in said
+    assert f"100 masks in o/masks, {len(FAILED)} pictures failed" in said
+    assert f"{len(SKIPPED)} files skipped, no picture: " in said
+    masks = [path.stem for path in (tmp_path / "o/masks").glob("[!.]*.png")]
+    assert sorted(masks) == [name[:-4] for name in good]
+
+
+def test_on_a_terminal_a_bar_tells_how_quick_it_is(tmp_path, capsys, monkeypatch):
+    films(tmp_path / "in", "x.png", "y.png")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what follows for a terminal
+    said = called("in", "--out", "o", capsys=capsys)[2]
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said)
+    assert re.search(r"predicting.*2/2.*\d+\.\d pictures/s", plain)
+    monkeypatch.delenv("FORCE_COLOR")
+    assert "pictures/s" not in called("in", "--out", "p", capsys=capsys)[2]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders: POSIX only")
@@ -258,7 +335,7 @@ def test_true_masks_score(tmp_path, capsys):
     assert float(table["x.png"]["dice"]) == 1 and float(table["x.png"]["hd95_px"]) == 0
     assert float(table["y.png"]["dice"]) == pytest.approx(2 / 3, abs=0.02)
     assert table["z.png"]["dice"] == ""
-    assert "0.8" in said  # the mean of 1 and 2/3
+    assert re.search(r"Dice 0\.8[234]\d on average \(95 % interval 0\.\d+ to 1\.000\)", said)
 
 
 def test_scores_in_millimetres_are_the_same_a_second_time(tmp_path, capsys):
@@ -497,6 +574,9 @@ def test_help_says_what_it_is_not_for(capsys):
         __main__.main(["predict", "--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0 and "NOT FOR CLINICAL USE" in said
+    told = " ".join(said.split())
+    assert "burnt into pixels, and file names, reach overlays and table" in told
+    assert f"{raster.MAX_PIXELS // 10**6} million pixels at most" in told
     for option in ("--out", "--model", "--threshold", "--truth", "--tiles", "--invert",
                    "--intensity", "--probabilities", "--labelme", "--no-overlays", "--overwrite"):
         assert option in said

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from made_sets import LUNGS, WHITE, chest, dicom, make_set, met, put, turned
@@ -278,6 +279,79 @@ def test_near_copies_are_named_once_each_however_many_there_are(tmp_path):
     make_set(root, count=2, name="B-{}")
     _, found, _ = made(root)
     assert len(found["near copies that share a prefix"]) <= 41
+
+
+def test_a_patient_in_train_and_test_is_told(tmp_path):
+    root = make_set(tmp_path / "s", name="P{}_1", count=9)
+    (tmp_path / "train").mkdir()
+    for folder in ("images", "masks"):
+        (root / folder).rename(tmp_path / "train" / folder)
+    (tmp_path / "train").rename(root / "train")
+    for number in (3, 20, 21):
+        put(root / f"test/P{number}_2.png", chest(min(number, 20)) + np.uint8(1))
+    _, found, _ = made(root)
+    told = ["P3_1 and P3_2, a test image (prefix P3)"]
+    assert found["near copies that share a prefix"] == told
+
+
+def test_another_form_of_a_set_beside_it_is_told(tmp_path):
+    make_set(tmp_path / "s/lungs", image=lambda n: chest(n, 128))
+    def small(number):
+        return cv2.resize(chest(number, 128), (64, 64), interpolation=cv2.INTER_AREA)
+    make_set(tmp_path / "s/lungs small", image=small)
+    _, found, _ = made(tmp_path / "s")
+    told = found["near copies that share a name"]
+    assert len(told) == 8 and told[0] == "lungs small_P00 and lungs_P00 (name P00)"
+
+
+TALL = np.zeros((64, 64), np.uint8)
+TALL[4:40, 6:22], TALL[10:36, 34:60] = 255, 255
+
+
+def lopsided(number):
+    """A chest whose lungs are those of TALL, brighter below; like no turn of itself."""
+    return (chest(number, 64) * 0 + 190 - 90 * (TALL > 0) + np.uint8(number)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "turn, way",
+    [(np.flipud, "upside down"), (np.fliplr, "mirrored"), (np.transpose, "on its side"),
+     (np.rot90, "on its side"), (lambda mask: np.rot90(mask, 2), "upside down")],
+)  # fmt: skip
+@pytest.mark.parametrize("turned_ones", [[3], range(8)], ids=["one", "all"])
+def test_masks_that_lie_otherwise_than_their_pictures(turned_ones, turn, way, tmp_path):
+    """As a flag of orientation leaves them that only one of both obeys, or pixels by columns."""
+    def mask(number):
+        return np.ascontiguousarray(turn(TALL) if number in turned_ones else TALL)
+    _, found, _ = made(make_set(tmp_path / "s", mask, image=lopsided))
+    told = found["mask may be turned"]
+    assert told == [f"masks/P{n:02d}.png (P{n:02d}: {way} it fits better)" for n in turned_ones]
+
+
+@pytest.mark.parametrize("ways", [(), (np.flipud, np.fliplr, np.transpose, np.fliplr)])
+def test_masks_that_fit_or_that_fit_in_no_common_way_are_not_called_turned(ways, tmp_path):
+    def mask(number):
+        return np.ascontiguousarray(ways[number](TALL) if number < len(ways) else TALL)
+    _, found, _ = made(make_set(tmp_path / "s", mask, image=lopsided))
+    assert "mask may be turned" not in found
+
+
+def test_a_mask_of_the_transposed_size_is_called_so(tmp_path):
+    root = make_set(tmp_path / "s", count=9)
+    put(root / "images/P00.png", chest(0)[:48])
+    put(root / "masks/P00.png", WHITE[:48].T)
+    _, found, _ = made(root)
+    told = ["masks/P00.png (image 48 x 64, mask 64 x 48: transposed)"]
+    assert found["image and mask of different size"] == told
+
+
+def test_a_lung_whose_own_mask_is_empty_is_told(tmp_path):
+    root = make_set(tmp_path / "s", count=9)
+    (root / "masks").rename(root / "left_masks")
+    for path in list((root / "left_masks").iterdir()):
+        put(root / f"right_masks/{path.name}", WHITE * (path.stem != "P04"))
+    _, found, _ = made(root)
+    assert found["one mask of several is empty"] == ["right_masks/P04.png"]
 
 
 def test_an_empty_mask_is_excluded_or_kept_as_a_fact(tmp_path):

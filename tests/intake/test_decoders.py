@@ -103,6 +103,15 @@ def test_packed_tiffs(packing):
          (GREY > 99) * np.uint8(255))  # fmt: skip
 
 
+@pytest.mark.parametrize("packing", [None, "tiff_lzw"])
+def test_tiffs_of_brightness_and_two_colours(packing):
+    """Pillow writes unpacked YCbCr but does not read it."""
+    picture = Image.fromarray(np.dstack([SMOOTH, SMOOTH // 2, 255 - SMOOTH])).convert("YCbCr")
+    read = decoders.read_tiff(pillow(picture, "TIFF", compression=packing))
+    difference = np.abs(read.pixels.astype(int) - np.array(picture.convert("RGB")))
+    assert read.alpha is None and difference.max() <= 3
+
+
 def test_a_tiff_whose_white_is_zero_is_seen_the_right_way_round():
     same(decoders.read_tiff(tiff(GREY, photometric=0)), 255 - GREY)
     same(decoders.read_tiff(tiff(GREY16, photometric=0)), 65535 - GREY16)

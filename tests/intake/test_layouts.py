@@ -34,8 +34,9 @@ def test_what_is_plainly_no_picture(name, expected):
         ("images image imgs img cxr xray CXR_png pictures Images X-Ray x_rays 2d_images images256"
          " JPEGImages", Meaning("images")),
         ("masks mask labels label segmentations annotations ground_truth GroundTruth gt ManualMask"
-         " MASKS lung_masks binary-masks lungmasks masks512", Meaning("masks")),
-        ("train Training", Meaning(part="train")), ("test testing", Meaning(part="test")),
+         " MASKS lung_masks binary-masks lungmasks masks512 SegmentationClass Ground-truths",
+         Meaning("masks")),
+        ("train Training Train_Set", Meaning(part="train")), ("test testing", Meaning(part="test")),
         ("val valid validation VAL", Meaning(part="validation")),
         ("imagesTr train_images TrainImages imagestr", Meaning("images", "train")),
         ("labelsTs test_masks", Meaning("masks", "test")),

@@ -159,6 +159,22 @@ def test_what_is_no_list_is_refused(text, told, write):
     assert told in refused(write(text))
 
 
+@pytest.mark.parametrize("header", ["image,masks", "image,left_mask,right_mask", "image,label"])
+def test_another_word_for_the_mask_is_named(header, write):
+    row = ",".join(["films/a.png"] + ["seg/a.png"] * header.count(","))
+    assert f'no column "mask" in its header: {header}\n' in refused(write(f"{header}\n{row}\n"))
+
+
+def test_masks_that_a_list_gives_twice_or_forgets_are_told(write):
+    rows = "films/a.png,seg/a.png\nfilms/a.png,seg/b.png\nfilms/b.png,seg/b.png\n"
+    more = "films/c.png,seg/c.png\nfilms/c.png,seg/x,y.png\n".replace("seg/x,y", '"seg/x,y')
+    tree = find_tree(write("image,mask\n" + rows + more.replace("y.png", 'y.png"')))
+    assert noted(tree) == {
+        "one mask of several images": ["seg/b.png (a)", "seg/b.png (b)"],
+        "fewer masks than most images have": ["b (1, not 2)"],
+    }
+
+
 def test_another_encoding_is_refused_with_its_row(write):
     text = refused(write(HEADER + "films/a.png,,,\nfilms/ä ö.png,,,\n", "cp1252"))
     assert 'row 3 is not UTF-8; save it again as "CSV UTF-8"' in text

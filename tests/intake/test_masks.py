@@ -151,6 +151,38 @@ def test_strays_are_not_suggested_in_the_place_of_255():
     assert 'mask_values: "7,255"' in refused(strays, WHITE)
 
 
+def test_what_is_suggested_beside_transparency_is_all_that_can_be_seen():
+    """A picture cut out along the lungs: no value of it is less foreground than another."""
+    grey = (np.indices(BOTH.shape).sum(0) % 200).astype(np.uint8)
+    cut = values.Raster(grey, BOTH * np.uint8(255), "PNG")
+    seen = grey[BOTH > 0]
+    assert seen.min() < 64 < seen.max()
+    assert f'mask_values: "{seen.min()}-{seen.max()}"' in refused(cut, cut)
+
+
+def test_a_soft_border_below_half_of_the_label_is_not_suggested():
+    """The least values of a mask of 0 to 100 are what JPEG or resizing left outside."""
+    soft = cv2.GaussianBlur(BOTH * np.float32(100), (0, 0), 1).astype(np.uint8)
+    assert 'mask_values: "50-100"' in refused(soft, soft)
+
+
+def test_the_void_of_pascal_voc_is_not_suggested():
+    drawn = np.zeros((*BOTH.shape, 3), np.uint8)
+    drawn[cv2.dilate(BOTH, np.ones((3, 3), np.uint8)) > 0] = 224, 224, 192
+    drawn[BOTH > 0] = 128, 0, 0
+    assert 'mask_values: "#800000"' in refused(drawn, drawn)
+
+
+def test_outlines_that_were_not_filled_are_refused_by_that_name():
+    line = WHITE - cv2.erode(WHITE, np.ones((3, 3), np.uint8))
+    assert "inverted, or outlines that nobody filled" in refused(line, line)
+
+
+def test_255_in_files_of_its_own_is_no_void():
+    """Two sets in one: labels 1 and 2 here, 255 there."""
+    assert 'mask_values: "1,2,255"' in refused(LABELS, LABELS, WHITE, WHITE)
+
+
 def test_void_255_is_not_suggested():
     void = BOTH.copy()
     void[:, 46:50] = 255

@@ -59,7 +59,7 @@ FATAL = [
      "source source does not exist"),
     (lambda r: os.rename(r, r.with_name("gone")) or r.mkdir(), ValueError, "Found: nothing (files"),
     (lambda r: os.rename(r, r.with_name("gone")) or r.write_text("PK"), ValueError,
-     "Found: a file, source, not a folder (unpack an archive first)"),
+     "Found: a file, source, not a folder (name a folder or a CSV list;"),
     (hide_masks, ValueError, "Found: test_images/, train_images/ (files in all folders: 18 .png)"),
     (spoil_all, ValueError,
      "unreadable file: 8, such as train_images/P_00_0/images/P_00_0.png: empty"),
@@ -419,6 +419,34 @@ def test_left_and_right_are_joined(tmp_path):
 
 
 # --------------------------------------------------------------------------------- annotations
+
+
+@pytest.mark.parametrize("way", ["{}/1.png", "images\\{}\\1.png"])
+def test_folders_in_the_names_of_a_coco_file_tell_its_pictures_apart(way, tmp_path):
+    root, lungs = tmp_path / "s", {"x": LEFT, "y": RIGHT, "z": LUNGS}
+    for place in lungs:
+        put(root / f"images/{place}/1.png", chest(ord(place)))
+    outlines = [{"id": n, "image_id": n, "category_id": 0, "segmentation": [sum(corners(m), [])]}
+                for n, m in enumerate(lungs.values())]  # fmt: skip
+    listed = [{"id": n, "file_name": way.format(p), "height": 64, "width": 64}
+              for n, p in enumerate(lungs)]  # fmt: skip
+    named = [{"id": 0, "name": "lung"}]
+    text = json.dumps({"images": listed, "annotations": outlines, "categories": named})
+    put(root / "all.json", text)
+    prepare.restructure(root, tmp_path / "made", val_fraction=0.4)
+    for place, mask in list(lungs.items())[:2]:
+        made = datasets.read_mask(tmp_path / f"made/train/masks/{place}_1.png")
+        np.testing.assert_array_equal(made, mask)
+
+
+def test_a_label_that_two_annotation_files_draw_is_told(tmp_path):
+    root = coco(tmp_path / "s", [("lung", LEFT)])
+    (root / "annotations.json").rename(root / "reader 1.json")
+    coco(root, [("lung", RIGHT)])
+    manifest = prepare.restructure(root, tmp_path / "made")
+    told = met(manifest)["label in two annotation files"]
+    assert len(told) == 8 and told[0] == "reader 1.json (P0, lung): annotations.json too"
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), LUNGS)
 
 
 def corners(mask):

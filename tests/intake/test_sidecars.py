@@ -88,6 +88,24 @@ def test_a_coco_file_stands_for_the_masks_of_all_its_images(outlines, images, tm
     assert noted(tree) == {"image without mask": [images.format("c")]}
 
 
+def test_a_picture_of_two_coco_files_gets_the_outlines_of_both(tmp_path):
+    """One of them may hold the hearts: which labels count is decided by their names."""
+    place(tmp_path, "images/a.png", "images/b.png")
+    coco(tmp_path, "hearts.json", "a.png", "b.png")
+    coco(tmp_path, "lungs.json", "a.png")
+    tree = find_tree(tmp_path)
+    assert pairs(tree) == {"a": ["images/a.png", "hearts.json", "lungs.json"],
+                           "b": ["images/b.png", "hearts.json"]}  # fmt: skip
+    assert noted(tree) == {}
+
+
+def test_a_labelme_file_beside_a_picture_and_its_mask(tmp_path):
+    labelme(place(tmp_path, "a.png", "a_mask.png"), "a.json")
+    tree = find_tree(tmp_path)
+    assert pairs(tree) == {"a": ["a.png", "a.json"]}
+    assert noted(tree) == {"two files with one id": ["a_mask.png (a.json is used)"]}
+
+
 def test_a_coco_file_reaches_into_folders_whose_names_say_nothing(tmp_path):
     place(tmp_path, "set/odd/a.png", "set/odder/b.png", "set/odd/c.png")
     coco(tmp_path, "set/outlines.json", "a.png", "b.png")
@@ -127,13 +145,15 @@ def test_folders_in_a_coco_files_names_tell_equal_names_apart(tmp_path):
     coco(tmp_path, "all.json", "1.png", "x/1.png")  # 1.png alone could be either
     tree = find_tree(tmp_path)
     assert list(tree.images) == ["1"]
-    assert noted(tree)["mask without image"] == ["all.json: lists 1.png"]
+    assert noted(tree)["mask without image"] == ["all.json: lists 1.png, the name of 2 pictures"]
 
 
 def test_images_that_a_coco_file_misses_are_told(tmp_path):
     coco(place(tmp_path, "images/a.png"), "all.json", "a.png", "gone.png", "A.PNG")
     tree = find_tree(tmp_path)
-    assert noted(tree) == {"mask without image": ["all.json: lists gone.png"]}
+    assert noted(tree) == {
+        "mask without image": ["all.json: lists gone.png, which is not there"]
+    }
 
 
 def test_a_damaged_annotation_file_does_not_cost_the_others(tmp_path, monkeypatch):
@@ -148,6 +168,15 @@ def test_a_damaged_annotation_file_does_not_cost_the_others(tmp_path, monkeypatc
         "image without mask": ["images/b.png"],
         "unreadable file": ["images/b.json: cut off"],
     }
+
+
+def test_an_annotation_file_that_may_not_be_opened_is_told(tmp_path, monkeypatch):
+    def kind(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(sidecars.annotations, "kind", kind)
+    place(tmp_path, "images/a.png", "masks/a.png", "all.json")
+    assert noted(find_tree(tmp_path)) == {"unreadable file": ["all.json: Permission denied"]}
 
 
 def test_any_other_json_is_a_stray(tmp_path):

@@ -43,6 +43,8 @@ def test_a_picture_is_known_by_its_content(data, kind):
         (gzip.compress(b"words"), r"packed \(gzip\); unpack it"),
         (bytes(257).replace(b"\0", b"a", 5) + b"ustar", r"an archive \(tar\)"),
         (b"%PDF-1.7", "a PDF document"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS; `git lfs pull`"),
+        (b"<!DOCTYPE html>\n<html>", "a web page"), (b"<html>404", "a web page"),
         (b"\0\0\0\1Bud1", "none of PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM"),
         (np.random.default_rng(1).bytes(999), "none of PNG"),
     ],

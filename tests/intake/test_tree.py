@@ -100,6 +100,17 @@ def test_a_folder_without_permission_is_told(source, target, monkeypatch):
     assert found["examples"] == ["train_images/P_00_0: no permission to look into this folder"]
 
 
+def test_what_may_not_be_looked_into_is_named_where_nothing_is_left(tmp_path, monkeypatch):
+    place(tmp_path, "images/a.png", "masks/a.png")
+    shut = {tmp_path / "masks"}
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) not in shut)
+    with pytest.raises(ValueError, match="Not looked into: masks: no permission to look into"):
+        find_tree(tmp_path)
+    shut = {tmp_path}
+    with pytest.raises(ValueError, match=r"Not looked into: \.: no permission to look into"):
+        find_tree(tmp_path)
+
+
 def test_links_that_stay_inside_are_followed(source, target):
     image_of(source, "P_00_0").rename(source / "kept.png")
     image_of(source, "P_00_0").symlink_to(source / "kept.png")
@@ -250,6 +261,29 @@ def test_two_masks_for_one_id_are_told(mask, tmp_path):
     assert noted(tree) == {"two files with one id": [f"{other} ({used}/P00.png is used)"]}
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [("masks/bones", "masks/lungs"), ("labels", "masks"), ("masks/izquierdo", "masks/derecho"),
+     ("masks/reader 1/A", "masks/reader 2/A"), ("overlays", "radios")],
+)  # fmt: skip
+def test_whole_folders_that_rival_are_refused(folders, tmp_path):
+    """Which of both is meant nobody says, and the first of them by name would be a guess."""
+    other = "masks" if "radios" in folders else "images"
+    names = [f"{folder}/{i}.png" for folder in (other, *folders) for i in "abc"]
+    with pytest.raises(ValueError) as caught:
+        tree_of(tmp_path, *names[:-1])
+    text = str(caught.value)
+    assert f"holds two folders of {'images' if other == 'masks' else 'masks'} under" in text
+    assert all(f"\n    {folder}/a.png\n" in text for folder in folders)
+    assert "write a list" in text and "image,mask,group,part" in text
+
+
+def test_left_and_right_and_outlines_beside_masks_are_no_rivals(tmp_path):
+    names = [f"{folder}/{i}.png" for folder in ("images", "masks", "masks/left") for i in "abc"]
+    tree = tree_of(tmp_path, *names)
+    assert {path.parent.name for held in tree.masks.values() for path in held} == {"masks"}
+
+
 def test_two_images_of_one_id_are_told(tmp_path):
     tree = tree_of(tmp_path, *both("{kind}/{id}.png", "a"), "images/a.jpg")
     assert pairs(tree) == {"a": ["images/a.jpg", "masks/a.png"]}
@@ -298,6 +332,12 @@ def test_ids_whose_numbers_look_like_channels_are_kept(tmp_path):
     assert list(tree_of(tmp_path, *both("{kind}/{id}.png", *ids)).images) == ids
 
 
+def test_test_images_that_count_as_the_others_do_are_told_by_their_id(tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "1", "2", "3"), "test/1.png", "test/9.png")
+    assert pairs(tree)["1"] == ["images/1.png", "masks/1.png"] and sorted(tree.test) == ["1", "9"]
+    assert noted(tree) == {"same id in train and test": ["1"]}
+
+
 def test_a_class_without_its_mask_does_not_borrow_one(tmp_path):
     names = [*both("{kind}/COVID/{id}.png", "1"), *both("{kind}/Normal/{id}.png", "2")]
     tree = tree_of(tmp_path, *names, "images/COVID/3.png", "masks/Normal/3.png")
@@ -306,6 +346,39 @@ def test_a_class_without_its_mask_does_not_borrow_one(tmp_path):
         "image without mask": ["images/COVID/3.png"],
         "mask without image": ["masks/Normal/3.png"],
     }
+
+
+def test_a_class_may_be_written_otherwise_among_the_masks(tmp_path):
+    names = [f"{folder}/{i}.png" for i in "12" for folder in (
+        "images/COVID", "masks/covid", "images/Normal", "masks/normal")]  # fmt: skip
+    tree = tree_of(tmp_path, *names)
+    assert pairs(tree)["COVID_1"] == ["images/COVID/1.png", "masks/covid/1.png"]
+    assert pairs(tree)["Normal_2"] == ["images/Normal/2.png", "masks/normal/2.png"]
+
+
+def test_masks_in_a_folder_that_bears_their_images_name(tmp_path):
+    """What is called 1 in the folder of image 2 is no mask of image 1."""
+    names = [f"images/{i}.png" for i in "1234"]
+    names += ["masks/1/left.png", "masks/1/right.png", "masks/2/mask.png", "masks/3/3_seg.png"]
+    tree = tree_of(tmp_path, *names, "masks/4/1.png", "masks/4/2.png")
+    assert {i: held[1:] for i, held in pairs(tree).items()} == {
+        "1": ["masks/1/left.png", "masks/1/right.png"], "2": ["masks/2/mask.png"],
+        "3": ["masks/3/3_seg.png"],
+    }  # fmt: skip
+    assert noted(tree) == {"image without mask": ["images/4.png"],
+                           "mask without image": ["masks/4/1.png", "masks/4/2.png"]}  # fmt: skip
+
+
+def test_classes_in_a_folder_of_an_unknown_name(tmp_path):
+    """One name in two classes: each picture has the mask of its own class, or none."""
+    names = [f"{folder}/{name}.png" for folder in ("radios/A", "radios/B") for name in ("1", "2")]
+    tree = tree_of(tmp_path, *names, "masks/A/1.png", "masks/B/1.png", "masks/B/2.png")
+    assert pairs(tree) == {
+        "A_1": ["radios/A/1.png", "masks/A/1.png"],
+        "B_1": ["radios/B/1.png", "masks/B/1.png"],
+        "2": ["radios/B/2.png", "masks/B/2.png"],
+    }
+    assert noted(tree)["image without mask"] == ["radios/A/2.png"]
 
 
 def test_folders_that_are_taken_together_are_named(tmp_path):
@@ -437,8 +510,19 @@ def test_several_trees_are_named_with_the_line_that_settles_it(names, lines, tmp
         (["masks/a.png"], ["holds masks, but no folder's name tells of images"]),
         (["images/a.png", "masks/b.png"], [
             "no name of an image fits that of a mask",
-            "Images are such as a.png; masks such as b.png.", "Rename them, or write a list."]),
+            "Images are such as images/a.png; masks such as masks/b.png.",
+            "Rename them, or write a list."]),
+        (["images/x/a.png", "images/y/a.png", "masks/a.png"], [
+            "several images bear the name of a mask",
+            "Images are such as images/x/a.png, images/y/a.png; masks such as masks/a.png."]),
+        (["test/images/a.png", "test/masks/a.png", "train/images/b.png"], [
+            "holds masks of test images alone, so there is nothing to learn from"]),
         (["notes.txt"], ["source s holds no tree of images and masks.", "1 .txt"]),
+        (["images/a.png", "masks.zip"], ["Packed; unpack first: masks.zip\n"]),
+        (["images/a.png", "masks/a.npy"], ["save each picture as PNG: masks/a.npy\n"]),
+        (["images/a.png", "cvat.xml", "labels/a.txt", "b.txt"], [
+            "export them as LabelMe or COCO JSON, or as PNG: cvat.xml, labels/a.txt\n"]),
+        (["images/a.png", "train-rle.csv"], ["draw run lengths as PNG): train-rle.csv\n"]),
     ],
 )  # fmt: skip
 def test_a_source_without_pairs_is_told_what_to_do(names, told, tmp_path):
@@ -472,7 +556,8 @@ def test_annotations_that_cannot_be_used_are_told_with_the_reason(folder, text, 
     [("x.zip", "unpack this archive first, then name its folder"),
      ("x.tar.gz", "unpack this archive first"), ("x.xlsx", "save a table as CSV in UTF-8"),
      ("x.png", "`python -m unet_lib predict` takes single pictures"),
-     ("x.dcm", "name the folder that holds images and masks"), ("x", "unpack an archive first")],
+     ("x.dcm", "name the folder that holds images and masks"), ("x", "unpack an archive first"),
+     ("x.json", "write a CSV list of the pairs"), ("x.yaml", "name a folder or a CSV list")],
 )  # fmt: skip
 def test_a_file_that_is_no_list_is_told_what_to_do(name, told, tmp_path):
     with pytest.raises(ValueError, match=f"Found: a file, {name}, not a folder .*{told}"):
@@ -550,6 +635,15 @@ def test_a_class_may_be_named_as_an_organ_or_a_side(tmp_path):
     names = [*both("lesion/{kind}/{id}.png", "1", "2"), *both("left/{kind}/{id}.png", "3")]
     tree = tree_of(tmp_path, *names, *both("Normal/{kind}/{id}.png", "4"))
     assert sorted(tree.images) == ["1", "2", "3", "4"] and tree.layout == "classes"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_second_name_of_a_tree_is_no_second_tree(tmp_path):
+    place(tmp_path, *both("v1/{kind}/{id}.png", "a", "b"))
+    (tmp_path / "latest").symlink_to("v1")
+    tree = find_tree(tmp_path)
+    assert pairs(tree)["a"] == ["v1/images/a.png", "v1/masks/a.png"]
+    assert noted(tree) == {"folder ignored": ["latest (4 .png)"]}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

@@ -4,6 +4,7 @@ import html.parser
 import json
 import os
 import re
+import shlex
 import sys
 
 import nbformat
@@ -152,7 +153,8 @@ def test_a_finished_run_ends_with_the_command_that_predicts_with_it(tmp_path, mo
     (run / "best.keras").touch()
     report.write_report([copy], run / "report.html")
     report.show_results("mine", [], newer_than=0)
-    command = f"{sys.executable} -m unet_lib predict FOLDER --out masks --model '{run}'"
+    python = shlex.quote(sys.executable)  # a terminal's own may be another, or none
+    command = f"{python} -m unet_lib predict FOLDER --out masks --model '{run}'"
     assert capsys.readouterr().out.endswith(f"masks for pictures of your own: {command}\n")
     assert f"Masks for pictures of your own\n{command}" in re.sub(
         r"\n\s*", "\n", Page((run / "report.html").read_text("utf-8")).text.replace("¶", ""))

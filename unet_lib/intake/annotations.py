@@ -28,16 +28,17 @@ def kind(path: str | Path) -> str:
     """Tell by its content what a file is: "labelme", "coco" or "" (anything else).
 
     A damaged file is told by the keys in its first 64 kB, so that it is not overlooked but refused
-    by `read`. A file that may not be opened is "".
+    by `read`.
+
+    Raises:
+        OSError: the file cannot be opened.
     """
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(65536).replace(b"\0", b"")
-        if not head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{"):
-            return ""
-        return _kind(_parse(*_stamp(path)))
-    except OSError:
+    with Path(path).open("rb") as file:
+        head = file.read(65536).replace(b"\0", b"")
+    if not head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{"):
         return ""
+    try:
+        return _kind(_parse(*_stamp(path)))
     except ValueError:
         return _kind({key.decode(): None for key in re.findall(rb'"(\w+)"\s*:', head)})
 
@@ -67,7 +68,8 @@ def read(path: str | Path, image: str, *, shape: tuple[int, int]) -> Planes:
 
     Args:
         path: the JSON file.
-        image: file name of the picture. COCO may write it with other folders before it.
+        image: file name of the picture, or its path: its folders tell equal names apart. COCO may
+            write it with other folders before it.
         shape: rows and columns of the upright picture, in pixels.
 
     Returns:
@@ -191,13 +193,18 @@ class _Index:
     """A COCO file, ready to be asked for one picture."""
 
     images: list[dict]
-    places: list[dict[str, list[dict]]]  # by the whole name, by the name without folders
+    places: dict[str, list[dict]]  # by the name without folders
     names: dict[int | str, str]
     items: dict[int | str, list[dict]]
 
     def find(self, image: str) -> dict:
-        whole, base = self.places
-        found = whole.get(_whole(image)) or base.get(_base(image), [])
+        image, found = f"/{_whole(image)}", self.places.get(_base(image), [])
+        if len(found) > 1:  # then by the folders: of "1.png" and "x/1.png" the longest that fits
+            ways = [(_whole(entry["file_name"]), entry) for entry in found]
+            fitting = [way for way, _ in ways if image.endswith(f"/{way}")]
+            longest = max(fitting, key=len, default="")
+            found = [entry for way, entry in ways if way == longest] or found
+        image = _base(image)
         if len(found) == 1:
             return found[0]
         if found:
@@ -220,12 +227,11 @@ def _index(path: Path, changed: int, size: int) -> _Index:
         key: _word(c.get("name"), f"the name of category {key}") for key, c in categories.items()
     }
     images = _by_id(_objects(data, "images"), "images")
-    places, items = [defaultdict(list), defaultdict(list)], {key: [] for key in images}
+    places, items = defaultdict(list), {key: [] for key in images}
     for key, entry in images.items():
         if not isinstance(entry.get("file_name"), str):
             raise ValueError(f'image {key} needs a "file_name"; export the annotations again')
-        places[0][_whole(entry["file_name"])].append(entry)
-        places[1][_base(entry["file_name"])].append(entry)
+        places[_base(entry["file_name"])].append(entry)
     for item in _objects(data, "annotations"):
         key = item.get("image_id")
         if not isinstance(key, int | str) or key not in items:

@@ -4,6 +4,8 @@ First each pair is reduced to a few figures (`looks`). What they mean is decided
 all of them, and only then is it known which pairs can be used.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import numpy as np
 
 from unet_lib.intake import intensity, masks, splits
 from unet_lib.intake.intensity import Scales
-from unet_lib.intake.looks import Look, Progress, look_at_all
+from unet_lib.intake.looks import TURNED, Look, Progress, look_at_all
 from unet_lib.intake.masks import Meaning
 from unet_lib.intake.tree import Tree
 
 _FEW_LEVELS = 32  # grey levels below which a picture is all but flat
 _NEGATIVE = 0.1  # standard deviations by which foreground is brighter than what surrounds it
+_FITS = 0.4  # contrast of a mask that lies where it belongs; by half of it others are worse
 _COPY = 0.99  # correlation of two pictures at 16 x 16 px that show the same
 
 
@@ -72,6 +75,7 @@ def audit(
         _called(tree, name, path, label): count
         for name, look in looks.items() for (path, label), count in look.counts.items()
     }
+    _note_second_readers(tree, looks)
     meaning = masks.decide(counts, mask_values)
     for fault, file, detail in meaning.notes:
         tree.note(fault, file, detail)
@@ -84,6 +88,7 @@ def audit(
     _note_flat(tree, looks, scales)
     if not grouped:
         _note_near_copies(tree, looks)
+    _note_turned(tree, looks)
     turned = _find_negatives(tree, looks, invert)
     usable = [name for name in looks if name not in tree.test]
     return Audited(looks, usable, meaning, scales, turned)
@@ -94,6 +99,16 @@ def _called(tree: Tree, name: str, path: Path, label: str) -> str:
     return f"{tree.name(path)} ({name}, {label})" if label else tree.name(path)
 
 
+def _note_second_readers(tree: Tree, looks: dict[str, Look]) -> None:
+    """Note labels that two annotation files draw on one picture: their outlines are joined."""
+    for name, look in looks.items():
+        owners: dict[str, Path] = {}
+        for path, label in look.counts:
+            if label and owners.setdefault(label, path) != path:
+                also = tree.name(owners[label])
+                tree.note("label in two annotation files", path, f" ({name}, {label}): {also} too")
+
+
 def _drop_without_meaning(
     tree: Tree, looks: dict[str, Look], meaning: Meaning, *, keep_empty: bool
 ) -> None:
@@ -102,6 +117,10 @@ def _drop_without_meaning(
         if name in tree.test:
             continue
         kinds = {masks.covers(counts, meaning) for counts in look.counts.values()}
+        if kinds == {"", "empty"}:
+            for (path, label), counts in look.counts.items():
+                if not label and masks.covers(counts, meaning) == "empty":
+                    tree.note("one mask of several is empty", path)
         fault = "full mask" if "full" in kinds else "empty mask" if kinds == {"empty"} else ""
         if not fault:
             continue
@@ -157,14 +176,54 @@ def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
 
 
 def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
-    """Note pictures that are near copies and share a prefix: films of one patient, most likely."""
-    for prefix, names in splits.shared_prefixes(n for n in looks if n not in tree.test).items():
-        small = np.stack([looks[name].small for name in names])
-        for start in range(0, len(names), 1000):
-            alike = np.triu(small[start : start + 1000] @ small.T >= _COPY, start + 1)
-            for row in np.flatnonzero(alike.any(1)):  # once a picture, however many are alike
-                pair = f"{names[start + row]} and {names[alike[row].argmax()]}"
-                tree.note("near copies that share a prefix", pair, f" (prefix {prefix})")
+    """Note pictures that are near copies and share a prefix, as films of one patient do, or a name.
+
+    One name is that of another size or form of a picture, in another folder. Test images among
+    themselves may be as they are.
+    """
+    named: dict[str, list[str]] = {}
+    for name in looks:
+        named.setdefault(_path(tree, name).stem, []).append(name)
+    prefixes = splits.shared_prefixes(looks)
+    for fault, word, groups in (("near copies that share a prefix", "prefix", prefixes),
+                                ("near copies that share a name", "name", named)):
+        for text, names in groups.items():
+            names = sorted(names, key=lambda name: name in tree.test)
+            for one, other in _near_copies(looks, names):
+                test = ", a test image" * (other in tree.test)
+                if one not in tree.test:
+                    tree.note(fault, f"{one} and {other}{test}", f" ({word} {text})")
+
+
+def _near_copies(looks: dict[str, Look], names: list[str]) -> Iterator[tuple[str, str]]:
+    """Give pictures and, for each, one of those behind it in the list that is a near copy."""
+    if len(names) < 2:
+        return
+    small = np.stack([looks[name].small for name in names])
+    for start in range(0, len(names), 1000):
+        alike = np.triu(small[start : start + 1000] @ small.T >= _COPY, start + 1)
+        for row in np.flatnonzero(alike.any(1)):  # once a picture, however many are alike
+            yield names[start + row], names[alike[row].argmax()]
+
+
+def _note_turned(tree: Tree, looks: dict[str, Look]) -> None:
+    """Note masks that would fit their pictures better mirrored, upside down or on their side.
+
+    That is so where one of both was turned by its orientation flag, or pixels were read by columns.
+    Only a few such files, or all turned alike, tell of this: the place of a small structure says
+    little.
+    """
+    shown = {name: look for name, look in looks.items() if look.turned}
+    strongest = [max((x.contrast, *x.turned), key=abs) for x in shown.values()]
+    sign, found = np.sign(sum(strongest)), {}
+    for name, look in shown.items():
+        contrasts = sign * np.array(look.turned)
+        if contrasts.max() > max(_FITS, sign * look.contrast + _FITS / 2):
+            found[name] = TURNED[contrasts.argmax()]
+    alike = max(Counter(found.values()).values(), default=0)
+    if 4 * len(found) <= len(shown) or 10 * alike >= 7 * len(found):
+        for name, way in found.items():
+            tree.note("mask may be turned", tree.masks[name][0], f" ({name}: {way} it fits better)")
 
 
 def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozenset[str]:

@@ -1,15 +1,47 @@
 """Which of the trees in a source is meant, what its layout is called, and what it leaves out."""
 
+import functools
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unet_lib.intake import advice, layouts
+from unet_lib.intake.layouts import File
 from unet_lib.intake.pairs import Pairing
 from unet_lib.intake.walk import STRAY, Entry
 
 Way = tuple[str, ...]
 """Names of folders, from the source down."""
+
+
+def place_like_masks(files: Iterable[File]) -> list[File]:
+    """Return files so that pictures in folders of unknown names count by the masks' inner folders.
+
+    `films/A/1.png` lies in A then, where `masks/A/` does, and gets no mask of `masks/B/`.
+    """
+    files = list(files)
+    known = {f.inner for f in files if f.meaning.role == "masks"} - {()}
+    placed = []
+    for file in files:
+        folders = file.entry.folders
+        ends = (folders[n:] for n in range(len(folders)))
+        end = next((end for end in ends if end in known), ())
+        named = file.meaning.role or layouts.extension(file.entry.name) == "json" or not end
+        placed.append(file if named else replace(file, inner=end))
+    return placed
+
+
+def without_links(trees: Mapping[Way, Pairing]) -> dict[Way, Pairing]:
+    """Leave out trees that hold the images of another one, under a link's name."""
+    if len(trees) < 2:
+        return dict(trees)
+    real, own = functools.cache(os.path.realpath), {}
+    for home, pairing in trees.items():
+        ways = [(real(image.path.parent), image.entry.name) for image in pairing.images]
+        linked = any(real(image.path.parent) != str(image.path.parent) for image in pairing.images)
+        own.setdefault(frozenset(ways), []).append((linked, home))
+    return {home: trees[home] for _, home in map(min, own.values())}
 
 
 def choose(source: Path, trees: Mapping[Way, Pairing]) -> list[Way]:

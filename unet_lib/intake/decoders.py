@@ -1,7 +1,7 @@
 """PNG, JPEG, TIFF, BMP, WebP and GIF -> pixels, all or nothing.
 
-OpenCV reads PNG and colours of 16 bits, which Pillow reduces to 8; Pillow reads the rest, because
-it notices where a file was cut off.
+OpenCV reads PNG, colours of 16 bits, which Pillow reduces to 8, and unpacked YCbCr, which Pillow
+cannot; Pillow reads the rest, because it notices where a file was cut off.
 """
 
 import io
@@ -205,8 +205,9 @@ def read_tiff(data: bytes) -> Raster:
     if tags.get(FORMAT) == (2,) * samples and np.max(tags.get(BITS, 1)) == 8:
         if np.max(picture) > 127:  # Pillow reads them without their sign
             raise Refused("TIFF file with negative values of 8 bits; save it as 8-bit PNG")
-    colour = deep and samples > 1
-    pixels, alpha = _with_opencv("TIFF", data) if colour else _with_pillow("TIFF", picture)
+    chroma = tags.get(PHOTOMETRIC) == 6 and tags.get(COMPRESSION, 1) == 1  # unpacked YCbCr
+    by_opencv = (deep and samples > 1) or chroma
+    pixels, alpha = _with_opencv("TIFF", data) if by_opencv else _with_pillow("TIFF", picture)
     if tags.get(PHOTOMETRIC) == 0 and picture.mode == "I;16":
         pixels = 65535 - pixels  # white is zero; Pillow turns 8 bits round, but not 16
     return _finish("TIFF", pixels, alpha, orientation=orientation, turned=True)  # both libraries do

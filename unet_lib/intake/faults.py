@@ -37,13 +37,20 @@ FAULTS: dict[str, Fault] = {
     # what may be wrong and is used all the same
     "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
     "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
+    "mask may be turned": Fault(
+        "kept as it is", "does it lie on its picture? The contact sheet shows it (--out)"),
     "DICOM may be a negative": Fault(
         "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
+    "one mask of several images": Fault("kept, as the list says", "look at these rows"),
+    "fewer masks than most images have": Fault("kept, as the list says", "does a row lack?"),
+    "one mask of several is empty": Fault("kept", "is the other lung's mask all that there is?"),
     "masks of one lung alone": Fault(
         "taken as they are", "add the masks of the other lung, if it is to be found as well"),
     "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),
     "near copies that share a prefix": Fault(
         "kept", "films of one patient? group_by: '^(.+)[_-]' keeps them on one side"),
+    "near copies that share a name": Fault(
+        "kept", "another size or form of one set? Name one of the folders as source"),
     "id without group": Fault("a group of its own", "widen group_by if it belongs to one"),
     "few grey levels": Fault(
         "kept", "export them with more; of 16-bit images intensity: 'low,high' fixes the range"),
@@ -60,6 +67,7 @@ FAULTS: dict[str, Fault] = {
     "annotation names another picture": Fault("used: names of files pair them", _LOOK),
     "annotation without picture size": Fault("taken to be of this picture's size", _LOOK),
     "ring inside a ring": Fault("filled", "a hole needs RLE or a mask"),
+    "label in two annotation files": Fault("joined", "are they two readers? Keep one of the files"),
     "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
     "one id in several folders": Fault("made distinct by the folders' names", _LOOK),
     "image and mask differ in case": Fault("paired", "name both alike"),

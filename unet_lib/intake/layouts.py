@@ -31,15 +31,15 @@ _VOCABULARY = {
     " xray xrays radiograph radiographs scan scans film films input inputs original originals"
     " jpegimages",
     ("role", "masks"): "mask masks label labels seg segs segmentation segmentations annotation"
-    " annotations truth groundtruth gt target targets contour contours segmentationclass lungmask"
-    " lungmasks outline outlines",
+    " annotations truth truths groundtruth groundtruths gt target targets contour contours"
+    " segmentationclass lungmask lungmasks outline outlines",
     ("part", "train"): "train training tr trn",
     ("part", "validation"): "val valid validation dev",
     ("part", "test"): "test testing ts tst",
     ("side", "left"): "left l",
     ("side", "right"): "right r",
     ("", ""): "png jpg jpeg tif tiff bmp webp dcm dicom 2d chest lung lungs manual ground binary"
-    " bin 128 256 299 320 512 768 1024 2048 256x256 512x512 1024x1024",
+    " bin class set 128 256 299 320 512 768 1024 2048 256x256 512x512 1024x1024",
 }
 _WORDS = {word: key for key, words in _VOCABULARY.items() for word in words.split()}
 _ORGANS = "heart clavicle rib spine trachea mediastinum aorta infection lesion nodule".split()

@@ -74,6 +74,8 @@ def read(path: Path) -> Listed:
     skipped = next(n for n, cells in enumerate(table) if "image" in _plain(cells))
     header, faults, listed = _plain(table[skipped]), [], Listed([], [], [])
     listed.ignored = [name for name in header if name not in COLUMNS]
+    if "mask" not in header and listed.ignored:  # then one of them is meant, and not known
+        raise _refusal(path, [f'no column "mask" in its header: {delimiter.join(header)}'])
     doubled = [name for name in COLUMNS if header.count(name) > 1]
     if doubled:
         raise _refusal(path, [f"the header names {', '.join(doubled)} twice"])
@@ -112,6 +114,8 @@ def _lines(path: Path) -> tuple[str, str]:
     """Return the text of a list and what parts its columns."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise _refusal(path, [f"it cannot be opened: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b"\n") + 1
         told = f'row {row} is not UTF-8; save it again as "CSV UTF-8"'

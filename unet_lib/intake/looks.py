@@ -22,6 +22,10 @@ Progress = Callable[[int, int], None]
 _SMALL = 16  # px, side of the picture by which near copies are found
 _SKETCH = 128  # px, side of the picture by which negatives are found
 
+TURNED = ("on its side", "upside down", "on its side", "mirrored", "on its side", "upside down",
+          "on its side")
+"""How a mask lies that is turned by quarters, once, twice, three times, and the same mirrored."""
+
 
 @dataclass
 class Look:
@@ -37,6 +41,7 @@ class Look:
         levels: distinct grey levels that an 8-bit image uses.
         counts: what each of its masks holds, by file and, of an annotation, label.
         contrast: by how many standard deviations the foreground is darker than what surrounds it.
+        turned: the same of the mask turned as `TURNED` says; empty where there is no contrast.
         small: (256,) float32, the picture at 16 x 16 px with mean 0 and norm 1.
         plain: files that can be copied as they are.
         notes: faults as (fault, file, detail).
@@ -52,6 +57,7 @@ class Look:
     levels: int = 256
     counts: dict[tuple[Path, str], Counts] = field(default_factory=dict)
     contrast: float | None = None
+    turned: tuple[float, ...] = ()
     small: np.ndarray | None = None
     plain: set[Path] = field(default_factory=set)
     notes: list[tuple[str, Path, str]] = field(default_factory=list)
@@ -89,13 +95,15 @@ def _look(tree: Tree, name: str) -> Look:
         inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
         for path in () if testing else tree.masks[name]:
             inside |= _look_at_mask(look, path, image)
-        look.contrast = _contrast(grey, inside)
+        look.contrast, *look.turned = _contrasts(grey, inside) or [None]
     except (OSError, ValueError) as error:
         why = str(getattr(error, "strerror", None) or error)
         why = why.removeprefix(f"{workspace.shown(path)}: ")
         of = f" ({image.name})" if path.suffix.lower() == ".json" else ""
         look.notes.append(("unreadable file", path, f"{of}: {why}"))
         look.usable = False
+    if look.counts:  # of several annotation files one may be silent
+        look.notes = [note for note in look.notes if note[0] != "no annotation"]
     look.usable &= testing or bool(look.counts)
     return look
 
@@ -122,7 +130,8 @@ def _look_at_mask(look: Look, path: Path, image: Path) -> np.ndarray:
     for each in found:
         size = each.codes.shape
         if size != look.stored and not reading.same_proportions(size, look.shape):
-            sizes = " (image {} x {}, mask {} x {})".format(*look.shape, *size)
+            sizes = " (image {} x {}, mask {} x {}{})".format(
+                *look.shape, *size, ": transposed" * (size == look.shape[::-1]))
             look.notes.append(("image and mask of different size", path, sizes))
             look.usable = False
             break
@@ -149,13 +158,20 @@ def _sketch(each: Values, counted: Counts) -> np.ndarray:
     return (places != border).astype(np.uint8)[reading.fit(each.codes, (_SKETCH, _SKETCH))]
 
 
-def _contrast(grey: np.ndarray, inside: np.ndarray) -> float | None:
-    """Return by how many standard deviations the foreground is darker than a ring around it."""
+def _contrasts(grey: np.ndarray, inside: np.ndarray) -> list[float]:
+    """Return by how many standard deviations the foreground is darker than a ring around it.
+
+    First as the mask lies, then turned as `TURNED` says; nothing if there is no foreground, no
+    ring, or no contrast in the picture at all.
+    """
     ring = cv2.dilate(inside, np.ones((7, 7), np.uint8)) - inside
     small = cv2.resize(grey, inside.shape, interpolation=cv2.INTER_AREA).astype(np.float32)
     if not inside.any() or not ring.any() or small.std() == 0:
-        return None
-    return float((small[ring > 0].mean() - small[inside > 0].mean()) / small.std())
+        return []
+    parts = np.stack([ring, inside], axis=-1) > 0
+    ways = [np.rot90(each, n) for each in (parts, parts[:, ::-1]) for n in range(4)]
+    means = [[small[way[..., n]].mean() for n in (0, 1)] for way in ways]
+    return [float((around - within) / small.std()) for around, within in means]
 
 
 def _is_grey_png(path: Path) -> bool:

@@ -20,6 +20,7 @@ _FEW = 0.05  # share of the files that are few
 _ALONG = 0.5  # share of a picture's edge that no foreground covers
 _ONES = (1, 255, 65535)  # what "foreground" is called when there is one
 _LUNG = re.compile(r"(left|right|both|of|the|upper|middle|lower|lungs?|lobes?|fields?|zones?|l|r)+")
+_VOID = "#e0e0c0"  # what palettes after Pascal VOC draw around each structure
 _REACH = 16  # levels by which JPEG changes one value from file to file
 
 
@@ -256,11 +257,13 @@ def _refuse_inverted(odd: list[str], used: dict[str, Counts], rows: tuple[Row, .
         why = "their foreground lies along the border, as if they were inverted"
         return _refusal(why, rows)
     listed = "\n".join(f"    {file}" for file in odd[:20]) + ("\n    ..." if len(odd) > 20 else "")
+    outlines = ", or outlines that nobody filled" * framed
     reason = "it, for a frame of 0 lies around them" if framed else "both kinds at once"
     return _refusal(
         f"in {len(odd)} of {len(used)} files the foreground lies along the border, as if these were"
-        f" inverted:\n{listed}\nNo mask_values settles {reason}. Turn these files round, or leave"
-        " them out by a CSV list; only if they are right as they are", rows, mixed=True)
+        f" inverted{outlines}:\n{listed}\nNo mask_values settles {reason}. Turn these files round"
+        f"{' or fill them' * framed}, or leave them out by a CSV list; only if they are right as"
+        " they are", rows, mixed=True)
 
 
 def _some(files: list[str]) -> str:
@@ -269,14 +272,20 @@ def _some(files: list[str]) -> str:
 
 def _suggest(rows: tuple[Row, ...]) -> str:
     """Return what is likely foreground: lungs by name, no void 255, nothing along the border."""
-    kept = [row.value for row in rows if row.border <= _ALONG and row.value not in (0, TRANSPARENT)]
     share = {row.value: row.share for row in rows}
+    ground = TRANSPARENT if TRANSPARENT in share else 0
+    kept = [row.value for row in rows if row.border <= _ALONG and row.value != ground]
     small = [k for k in kept if k != 255 and isinstance(k, int) and k < 64]
-    if sum(share[k] for k in small) < share.get(255, 0):  # these are strays: a void is narrow
-        small = []
-    kept = [k for k in kept if is_lung(k)] or small or kept or [0]
+    files = {row.value: row.files for row in rows}
+    beside = small and max(files[k] for k in small) + files.get(255, 0) > max(files.values())
+    if beside and sum(share[k] for k in small) >= share.get(255, 0):  # else they are strays
+        kept = [k for k in kept if k != 255]  # a void lies narrow around them, in the same files
+    kept = [k for k in kept if k != _VOID] or kept
+    kept = [k for k in kept if is_lung(k)] or kept or [0]
     if len(kept) > 8 and all(isinstance(k, int) for k in kept):
-        return f"{min(kept)}-{max(kept)}"
+        label = max(kept, key=share.get)
+        soft = 3 * share[label] > sum(share[k] for k in kept)  # one label, and the border's greys
+        return f"{max(min(kept), (label + 1) // 2) if soft else min(kept)}-{max(kept)}"
     return ",".join(str(k) for k in sorted(kept, key=lambda k: (isinstance(k, str), k)))
 
 

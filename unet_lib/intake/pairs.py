@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,14 +30,14 @@ class Pairing:
 
 
 def pair(
-    files: Iterable[File], annotated: Mapping[File, list[str]], listed: Mapping[File, File]
+    files: Iterable[File], annotated: Mapping[File, list[str]], listed: Mapping[File, list[File]]
 ) -> Pairing:
     """Match the images of one home with its masks.
 
     Args:
         files: what lies in the home and below it.
         annotated: the LabelMe files among them, each with the names of its pictures.
-        listed: the images that a COCO file lists, each with that file.
+        listed: the images that COCO files list, each with these files; several are joined.
 
     Returns:
         The pairing; files that are neither image nor mask do not appear in it.
@@ -44,18 +45,38 @@ def pair(
     files = [f for f in files if layouts.may_be_picture(f.entry.name)]
     pictures = [f for f in files if layouts.extension(f.entry.name) != "json"]
     images, masks = _divide(pictures)
-    masks += [f for f in files if f in annotated]
     if not masks:
         masks = _marked(images)
         images = [f for f in images if f not in set(masks)]
+    masks += [f for f in files if f in annotated]
     found = Pairing(is_tree=bool(masks) and any(f.meaning.role == "images" for f in images))
     found.images = _first_of_each(images, found)
     _match(found, masks, annotated)
     for image in found.images:
         if image in listed:
-            found.masks.setdefault(image, {"": listed[image]})
+            held = {str(n) if n else "": coco for n, coco in enumerate(listed[image])}
+            found.masks.setdefault(image, held)
     found.is_tree = found.is_tree or bool(found.masks)
     return found
+
+
+def rivals(pairings: Iterable[Pairing]) -> tuple[File, File] | None:
+    """Return two files of one id where whole folders rival, such as masks/lungs and masks/bones.
+
+    The names of most images then occur in both folders, and nothing says which one is meant. A
+    second file here and there is no rival, nor is an annotation beside the mask made of it.
+    """
+    pairings, ways, shown = list(pairings), Counter(), {}
+    for second, first in (pair for pairing in pairings for pair in pairing.seconds):
+        folders = [second.entry.folders, first.entry.folders]
+        annotated = "json" in {layouts.extension(f.entry.name) for f in (second, first)}
+        if folders[0] != folders[1] and second.meaning == first.meaning and not annotated:
+            way = tuple(_differing(folders))
+            ways[way] += 1
+            shown.setdefault(way, (first, second))
+    way, count = ways.most_common(1)[0] if ways else (None, 0)
+    most = 2 * count >= sum(len(pairing.masks) for pairing in pairings)
+    return shown[way] if count > 1 and most else None
 
 
 def _divide(pictures: list[File]) -> tuple[list[File], list[File]]:
@@ -132,7 +153,8 @@ class _Index:
 
     def __init__(self, images: list[File], masks: list[File]) -> None:
         self.levels = [{}, {}, {}, {}]
-        self.classes = {f.inner for f in images} & {f.inner for f in masks} - {()}
+        known = [{_folded(f.inner) for f in held} for held in (images, masks)]
+        self.classes = known[0] & known[1] - {()}
         for file in images:
             core = layouts.image_core(file.stem)
             for level, key in enumerate((file.stem, core, fold(file.stem), fold(core))):
@@ -142,6 +164,9 @@ class _Index:
         """Return (level, rank of the name, image, side), or None if none or several fit."""
         names = layouts.mask_names(mask.stem)
         names += [(layouts.stem(re.split(r"[\\/]", n)[-1]), "", False) for n in others]
+        owner = mask.inner[-1] if mask.inner else ""
+        if owner in self.levels[0] and _folded(mask.inner) not in self.classes:
+            names = [(owner, *rest) for name, *rest in names if name in ("", owner)]  # P1/left.png
         for level, held in enumerate(self.levels):
             for rank, (name, side, _) in enumerate(names):
                 key = fold(name) if level >= _FOLDED else name
@@ -151,16 +176,26 @@ class _Index:
         return None
 
     def _fitting(self, images: Iterable[File], mask: File) -> list[File]:
-        """Return the images of the mask's part and class; of another class if it has no own."""
+        """Return the images of the mask's part and class; of another class if it has no own.
+
+        A mask without a part is no test image's where another image bears its name.
+        """
         part = mask.meaning.part
         images = [f for f in images if not part or (f.meaning.part or "train") == part]
+        if not part:
+            images = [f for f in images if f.meaning.part != "test"] or images
         same = [f for f in images if f.inner == mask.inner]
-        return same if same or mask.inner in self.classes else images
+        same = same or [f for f in images if _folded(f.inner) == _folded(mask.inner)]
+        return same if same or _folded(mask.inner) in self.classes else images
 
 
 def fold(name: str) -> str:
     """Return a name as systems see it that do not tell capitals or forms of Unicode apart."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _folded(folders: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(fold, folders))
 
 
 def lonely(pairing: Pairing) -> list[tuple[str, File]]:

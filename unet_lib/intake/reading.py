@@ -51,7 +51,7 @@ def read_mask(
         ValueError: it holds no mask that can be used.
     """
     if path.suffix.lower() == ".json":
-        planes = annotations.read(path, image.name, shape=shape)
+        planes = annotations.read(path, image.as_posix(), shape=shape)
         notes = {fault: f" ({image.name}){detail}" for fault, detail in planes.notes.items()}
         return [values.from_plane(plane, name) for name, plane in planes.masks.items()], notes
     raster = formats.decode_mask(path.read_bytes())

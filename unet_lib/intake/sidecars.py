@@ -14,13 +14,13 @@ class Sidecars:
     """All files of a source, and what is known of the annotation files among them.
 
     `annotated` holds the LabelMe files with the names of their pictures, `listed` the images with
-    the COCO file that lists each. `faults` are annotation files that cannot be read or list a
+    the COCO files that list each. `faults` are annotation files that cannot be read or list a
     picture that is not there: (fault, file, detail).
     """
 
     files: list[File]
     annotated: dict[File, list[str]] = field(default_factory=dict)
-    listed: dict[File, File] = field(default_factory=dict)
+    listed: dict[File, list[File]] = field(default_factory=dict)
     faults: list[tuple[str, File, str]] = field(default_factory=list)
 
 
@@ -37,7 +37,8 @@ def find(files: Iterable[File]) -> Sidecars:
             kind = annotations.kind(file.path)
             names = annotations.images_of(file.path) if kind else []
         except (OSError, ValueError) as error:
-            why = str(error).removeprefix(f"{workspace.shown(file.path)}: ")
+            why = getattr(error, "strerror", None) or str(error)
+            why = why.removeprefix(f"{workspace.shown(file.path)}: ")
             found.faults.append(("unreadable file", file, f": {why}"))
             continue
         if kind == "labelme":
@@ -49,9 +50,9 @@ def find(files: Iterable[File]) -> Sidecars:
 
 def troubles(found: Sidecars) -> list[str]:
     """Say of each annotation file that is of no use why, the known kinds first."""
-    known = {*found.annotated, *found.listed.values(), *(file for _, file, _ in found.faults)}
-    gone = {"mask without image": ", which is not there"}
-    told = [f"{file.path.name}{text}{gone.get(fault, '')}" for fault, file, text in found.faults]
+    known = {*found.annotated, *(file for _, file, _ in found.faults)}
+    known |= {coco for cocos in found.listed.values() for coco in cocos}
+    told = [f"{file.path.name}{text}" for _, file, text in found.faults]
     strange = (f.path.name for f in found.files if f not in known)
     return told + [
         f"{n}: {annotations.UNKNOWN}" for n in strange if layouts.extension(n) == "json"
@@ -66,14 +67,17 @@ def _list(found: Sidecars, coco: File, names: list[str]) -> None:
         if picture and file is not coco and _covers(coco, file):
             by_name.setdefault(pairs.fold(file.path.name), []).append(file)
     for name in names:
-        image = _one(by_name.get(pairs.fold(_base(name)), []), name, coco)
+        there = by_name.get(pairs.fold(_base(name)), [])
+        image = _one(there, name, coco)
         if image is None:
-            found.faults.append(("mask without image", coco, f": lists {name}"))
-        elif image not in found.listed and image not in rehomed:
+            why = f"the name of {len(there)} pictures" if there else "which is not there"
+            found.faults.append(("mask without image", coco, f": lists {name}, {why}"))
+        else:
             higher = len(coco.home) < len(image.home)
             rehomed[image] = replace(image, home=coco.home) if higher else image
     found.files = [rehomed.get(file, file) for file in found.files]
-    found.listed |= dict.fromkeys(rehomed.values(), coco)
+    for image, moved in rehomed.items():
+        found.listed[moved] = [*found.listed.pop(image, []), coco]
 
 
 def _covers(coco: File, file: File) -> bool:

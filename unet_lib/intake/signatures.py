@@ -32,6 +32,10 @@ _OTHER = [
     (b"\x89HDF", "an HDF5 file"), (b"SQLite format 3", "a database"),
     (b"MATLAB 5.0", "a MATLAB file"), (b"\x7fELF", "a program"), (b"MZ", "a program"),
     (b"\xd0\xcf\x11\xe0", "an Office document"),
+    (b"version https://git-lfs", "a pointer of Git LFS; `git lfs pull` fetches the file itself"),
+    (b"<!DOCTYPE html", "a web page, as a failed download leaves"),
+    (b"<!doctype html", "a web page, as a failed download leaves"),
+    (b"<html", "a web page, as a failed download leaves"),
 ]  # fmt: skip
 
 _BMP_HEADERS = {bytes([size, 0, 0, 0]) for size in (12, 16, 40, 52, 56, 64, 108, 124)}

@@ -1,6 +1,7 @@
 """Which image belongs to which mask: what a source holds, and what the audit notes."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,18 +104,23 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     for file in found.files:
         homes.setdefault(file.home, []).append(file)
     pairings = {h: pairs.pair(files, found.annotated, found.listed) for h, files in homes.items()}
-    trees = {home: pairing for home, pairing in pairings.items() if pairing.is_tree}
+    trees = choice.without_links({h: p for h, p in pairings.items() if p.is_tree})
     if not trees:  # images in one folder, masks in another, as two archives leave them
-        whole = pairs.pair(found.files, found.annotated, found.listed)
+        files = choice.place_like_masks(found.files)
+        whole = pairs.pair(files, found.annotated, found.listed)
         trees = {(): whole} if whole.is_tree else {}
     chosen = {home: trees[home] for home in choice.choose(source, trees)}
+    closed = tree.notes["unreadable file"][:3]
     for fault, file, detail in found.faults:
         tree.note(fault, file.path, detail)
+    if rivals := pairs.rivals(chosen.values()):
+        raise ValueError(advice.rivals(source, *rivals))
     _fill(tree, list(chosen.values()))
     if not tree.images:
         linked = bool(tree.notes[walk.LINK])
         troubles = sidecars.troubles(found)
-        raise ValueError(advice.no_tree(source, found.files, linked=linked, troubles=troubles))
+        raise ValueError(advice.no_tree(
+            source, found.files, linked=linked, troubles=troubles, closed=closed))
     ways = {entry.path: entry.folders for entry in listing.entries}
     tree.layout = choice.layout([ways[p] for p in tree.images.values()], list(chosen))
     if len(chosen) > 1 and tree.layout == "classes":
@@ -223,11 +229,24 @@ def _from_list(source: Path) -> Tree:
         told = "names no image with a mask, so there is nothing to learn from"
         raise ValueError(advice.refusal(source, told, advice.PREDICT))
     tree.test_forms = []
+    _note_masks(tree)
     groups = {row.image: row.group for row in listed.rows if row.group}
     named = [*tree.images.items(), *tree.test.items()]
     tree.group = {name: groups[path] for name, path in named if path in groups}
     _note_groups(tree)
     return tree
+
+
+def _note_masks(tree: Tree) -> None:
+    """Note masks that a list gives to several images, and images with fewer masks than most."""
+    owners = Counter(path for held in tree.masks.values() for path in held)
+    most, _ = Counter(len(held) for held in tree.masks.values()).most_common(1)[0]
+    for name, held in tree.masks.items():
+        for path in held:
+            if owners[path] > 1 and layouts.extension(path.name) != "json":
+                tree.note("one mask of several images", path, f" ({name})")
+        if len(held) < most:
+            tree.note("fewer masks than most images have", name, f" ({len(held)}, not {most})")
 
 
 def _note_groups(tree: Tree) -> None:

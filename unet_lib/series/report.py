@@ -129,12 +129,13 @@ def show_results(run_name: str, copies: list[Path], *, newer_than: float) -> Non
 
 
 def predict_command(folder: Path) -> str:
-    """Return the command that predicts with the model of a run's folder; "" without one."""
-    model = shlex.quote(str(folder))
+    """Return the command that predicts with the model of a run's folder; "" without one.
+
+    It names this very Python, so that it works in any terminal, activated environment or not.
+    """
+    python, model = shlex.quote(sys.executable), shlex.quote(str(folder))
     there = (folder / "best.keras").is_file()
-    python = shlex.quote(sys.executable)  # `python` may be another one
-    call = f"{python} -m unet_lib predict FOLDER --out masks --model {model}"
-    return call if there else ""
+    return f"{python} -m unet_lib predict FOLDER --out masks --model {model}" if there else ""
 
 
 def show_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
