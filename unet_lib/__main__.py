@@ -4,19 +4,18 @@ The command line: `python -m unet_lib COMMAND`, or `unet-lowered COMMAND`.
 """
 
 import argparse
-import math
 import os
 import sys
 from pathlib import Path
 
-from unet_lib import bootstrap, workspace
+from unet_lib import bootstrap, console, workspace
 from unet_lib.series import execute, plan
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
     about = __doc__.split("\n\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m unet_lib", description=about)
+    parser = console.Parser(prog="python -m unet_lib", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser(
         "run", help="execute the notebooks; exit 0 only if every one ran",
@@ -24,11 +23,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         " Stop it when you like; the same command goes on at the last finished epoch.",
         epilog="exit code 0: every notebook ran; 1: one failed; 2: refused; 130: Ctrl-C")
     add = run.add_argument
-    add("--params", action="append", default=[], metavar="FILE", type=_filled,
+    add("--params", action="append", default=[], metavar="FILE", type=console.filled,
         help="YAML file of parameters; given several times: several runs, one after another")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="one parameter; wins over the files")
-    add("--run", metavar="NAME", type=_filled,
+    add("--run", metavar="NAME", type=console.filled,
         help="folder under runs/ (default: the file's run_name or its stem, or 'quick')")
     which = run.add_mutually_exclusive_group()
     which.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
@@ -40,9 +39,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         " how one would train. Nothing is written without --out, and nothing into the source.",
         epilog="exit code 0: a training could begin; 1: it could not; 2: refused; 130: Ctrl-C")
     add = look.add_argument
-    add("source", metavar="SOURCE", type=_filled,
+    add("source", metavar="SOURCE", type=console.filled,
         help="a folder, a CSV list, 'phantom', 'kaggle' or 'kaggle:owner/name'")
-    add("--out", metavar="DIR", type=_filled, help="write check.yaml and contact_sheet.png there")
+    add("--out", metavar="DIR", type=console.filled,
+        help="write check.yaml and contact_sheet.png there")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
     _add_predict(commands)
@@ -59,20 +59,22 @@ def _add_predict(commands) -> None:
         description="Draw the mask of each X-ray: masks, overlays and a table of areas and doubts."
         " NOT FOR CLINICAL USE. Names that are burnt into pixels, and file names, reach overlays"
         " and table. What is done already is not done again: the same command goes on.",
-        epilog="exit code 0: all was done; 1: a picture failed, or there was none; 2: refused",
+        epilog="exit code 0: all was done; 1: a picture failed, or there was none; 2: refused; 130"
+        " and 143: ended by Ctrl-C or SIGTERM",
     )
     add = parser.add_argument
-    add("images", nargs="+", metavar="IMAGE_OR_FOLDER", type=_filled,
+    add("images", nargs="+", metavar="IMAGE_OR_FOLDER", type=console.filled,
         help="PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM, by content, each of 250 million pixels at"
-        " most; a folder with all below")
-    add("--out", required=True, metavar="DIR", type=_filled,
+        " most; a folder with all below; a name that begins with a dash as ./-NAME")
+    add("--out", required=True, metavar="DIR", type=console.filled,
         help="where to write; nothing of yours is changed")
-    add("--model", metavar="RUN_OR_FILE", type=_filled,
+    add("--model", metavar="RUN_OR_FILE", type=console.filled,
         help="a finished run, a .keras file or one that `export` wrote; several, with commas"
         " between, are averaged (default: the model that was trained on phantoms)")
-    add("--threshold", type=_share, default=0.5, metavar="T",
+    add("--threshold", type=console.share, default=0.5, metavar="T",
         help="probability from which a pixel is foreground (default 0.5); of one class alone")
-    add("--truth", metavar="MASKS", type=_filled, help="folder of true masks: adds Dice and HD95")
+    add("--truth", metavar="MASKS", type=console.filled,
+        help="folder of true masks: adds Dice and HD95")
     add("--mask-values", default="auto", metavar="VALUES",
         help="what is foreground in the true masks, such as 1,2 (default: what is plain; of a model"
         " of several classes their numbers)")
@@ -85,7 +87,8 @@ def _add_predict(commands) -> None:
         help="values of 16-bit pictures that become black and white (default: each picture's own"
         " percentiles)")
     add("--probabilities", action="store_true", help="also write 16-bit PNG; 65535 means certain")
-    add("--labelme", action="store_true", help="also write outlines to correct with LabelMe")
+    add("--labelme", action="store_true",
+        help="also write outlines to correct with LabelMe; corrected ones are kept")
     add("--no-overlays", action="store_true", help="do not write pictures with outlines")
     add("--overwrite", action="store_true", help="predict anew what is done")
 
@@ -104,9 +107,9 @@ def _add_export(commands) -> None:
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
     add = parser.add_argument
-    add("--out", required=True, metavar="DIR", type=_filled,
+    add("--out", required=True, metavar="DIR", type=console.filled,
         help="where to write; other files there stay")
-    add("--model", metavar="RUN_OR_FILE", type=_filled,
+    add("--model", metavar="RUN_OR_FILE", type=console.filled,
         help="a .keras file, or a finished run (default: the model that was trained on phantoms)")
     add("--format", choices=("onnx", "openvino", "litert", "bioimageio", "huggingface"),
         help="write this one alone (default: the first three)")
@@ -118,14 +121,18 @@ def _add_sweep(commands) -> None:
         "sweep", help="many trainings from one file; what is done is not done again",
         description="Train and evaluate every point of a sweep file, and write"
         " runs/<stem of FILE>/results.csv. Stop it when you like; the same command goes on.",
-        epilog="exit code 0: every point is done; 1: some are not; 2: refused; 130: Ctrl-C",
+        epilog="exit code 0: every point is done; 1: some are not; 2: refused; 130: Ctrl-C; 143:"
+        " SIGTERM",
     )
     add = parser.add_argument
-    add("file", metavar="FILE", type=_filled, help="YAML with base, grid, points, seeds, folds")
-    add("--cores", type=int, metavar="N", help="to use (default: all); on a cluster, for each job")
+    add("file", metavar="FILE", type=console.filled,
+        help="YAML with base, grid, points, seeds, folds")
+    add("--cores", type=console.whole(1, 1024), metavar="N",
+        help="of this machine (default all); on a cluster, a job")
     add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
-    add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
+    add("--retries", type=console.whole(0, 100), default=0, metavar="N",
+        help="more tries for a point that failed")
     add("--dry-run", action="store_true", help="print points, hours and memory; run nothing")
 
 
@@ -138,40 +145,29 @@ def _add_demo(commands) -> None:
         " in the project's folder: pip install -e '.[demo]'. Ctrl-C ends it",
     )
     add = parser.add_argument
-    add("--model", metavar="RUN_OR_FILE", type=_filled, help="as for predict")
-    add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty, as of a variable that is not set; fill it in")
-    return text
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        told = f"must lie between 0 and 1, got {text}; use for example 0.5"
-        raise argparse.ArgumentTypeError(told)
-    return value
+    add("--model", metavar="RUN_OR_FILE", type=console.filled, help="as of predict")
+    add("--port", type=console.whole(1, 65535), metavar="N",
+        help="default: the first free one from 7860 on")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, 1 failed, 2 refused, 128 + N by signal N."""
-    asked = parse(arguments)
-    do = {"run": _run, "check": _check, "predict": _predict, "export": _export, "sweep": _sweep,
-          "demo": _demo}[asked.command]
+    """Run the command line; return its exit code: 0; 1 failed; 2 refused; above 128, a signal."""
     try:
-        return do(asked)
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return 130
+        with console.patient(), console.signals():
+            asked = parse(arguments)
+            do = {"run": _run, "check": _check, "predict": _predict, "export": _export,
+                  "sweep": _sweep, "demo": _demo}[asked.command]
+            return do(asked)
+    except KeyboardInterrupt as end:
+        number = console.number_of(end)
+        print(f"\nEnded by {number.name}." if end.args else "\nInterrupted.", file=sys.stderr)
+        return 128 + number
     except ModuleNotFoundError as error:
         print(f"Refused: {bootstrap.lacks(error)}", file=sys.stderr)
         return 2
+    except OSError as error:  # what is printed goes to a full disk, say
+        print(f"Stopped: {error}", file=sys.stderr)
+        return 1
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -180,7 +176,8 @@ def _check(asked: argparse.Namespace) -> int:
 
     out = Path(asked.out) if asked.out else None
     try:
-        values = check.convert(asked.source, asked.parameters, out=out)
+        given = [*console.once(asked.parameters).items()]
+        values = check.convert(asked.source, given, out=out)
     except ValueError as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
@@ -237,9 +234,9 @@ def _run(asked: argparse.Namespace) -> int:
     if not _in_checkout(asked.command):
         return 2
     try:
-        runs = plan.plan(asked.params, dict(asked.parameters), run_name=asked.run, only=asked.only,
-                         every=asked.all)
-    except plan.Refused as error:
+        runs = plan.plan(asked.params, console.once(asked.parameters), run_name=asked.run,
+                         only=asked.only, every=asked.all)
+    except ValueError as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
     return execute.run_all(runs)

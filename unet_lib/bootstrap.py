@@ -79,7 +79,12 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
 @contextlib.contextmanager
 def stderr_aside() -> Iterator[None]:
     """Turn the process' stderr, as C++ sees it, into nothing for a while."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        saved = os.dup(2)
+    except OSError:  # it is closed: nothing is said there anyway
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield

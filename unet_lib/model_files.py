@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from unet_lib import workspace
 
 NEEDED = {"config.json", "model.weights.h5"}
@@ -73,6 +75,27 @@ def check_shapes(path: Path, inputs: object, outputs: object) -> None:
             " expected (None, S, S, 1), one grey square of a fixed size, and (None, S, S, C), as"
             " many classes for each of its pixels; name a model that was built so"
             " (architecture.build_unet does)"
+        )
+
+
+def check_values(path: Path, said: np.ndarray) -> None:
+    """See that a model gives probabilities: of other values a threshold of 0.5 makes other masks.
+
+    Args:
+        path: its file, for the message.
+        said: (N, S, S, C), what it gives for any pictures.
+
+    Raises:
+        Refused: values beyond 0 to 1, or none; of several channels such as do not add up to 1.
+    """
+    low, high = float(said.min()), float(said.max())  # NaN if there is one
+    sums = said.sum(-1) if said.shape[-1] > 1 else np.ones(1)
+    if not (low >= -0.01 and high <= 1.01 and np.abs(sums - 1).max() <= 0.02):
+        raise Refused(
+            f"{workspace.shown(path)} does not fit: it gives values from {low:.3g} to {high:.3g},"
+            f" whose sums over its {said.shape[-1]} channel(s) are {sums.min():.3g} to"
+            f" {sums.max():.3g}; expected are probabilities, from 0 to 1, of several classes with"
+            " the sum 1: end the model with a sigmoid, or a softmax over its classes"
         )
 
 

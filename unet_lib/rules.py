@@ -41,7 +41,7 @@ class Rule:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'epochs'?", or what there is if nothing is near."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(name, known, 1)
     if RENAMED.get(name) in known:
         near = [RENAMED[name]]
@@ -167,11 +167,11 @@ def name(kind: str, *, optional: bool = False, run: bool = False) -> Rule:
         except ValueError:
             return False
 
-    allowed = "one plain folder name (letters, digits, '.', '_', '-')" + (
+    allowed = "one plain folder name (letters, digits, '.', '_', '-'; 100 at most)" + (
         ", or '' for none" if optional else "")
 
     def remedy(value: object) -> str:
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", str(value)).lstrip("._-")
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", str(value)).lstrip("._-")[:40]
         return f"use for example {kind}={plain or 'quick_2'!r}"
 
     return Rule(str, allowed, fits, remedy)

@@ -41,15 +41,15 @@ def check_name(kind: str, name: str) -> str:
 
     Args:
         kind: the parameter's name, for the message.
-        name: letters, digits, ".", "_" and "-", beginning with a letter or digit.
+        name: at most 100 letters, digits, ".", "_" and "-"; the first a letter or digit.
 
     Raises:
-        ValueError: `name` is empty, holds a separator or would leave its folder.
+        ValueError: `name` is empty, too long, holds a separator or would leave its folder.
     """
-    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)):
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)):
         raise ValueError(
-            f"{kind} must be one plain folder name (letters, digits, '.', '_', '-'), got {name!r}; "
-            f"use for example {kind}='quick_2'"
+            f"{kind} must be one plain folder name (letters, digits, '.', '_', '-'; 100 at most),"
+            f" got {name!r}; use for example 'quick_2'"
         )
     return name
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_sets import LEFT, RIGHT, chest, put
+from made_sets import LEFT, RIGHT
 
 from unet_lib import phantom
 from unet_lib.commands import labelme
@@ -16,7 +16,7 @@ DISC = cv2.circle(np.zeros((80, 90), np.uint8), (45, 40), 30, 1, -1) > 0
 
 
 def written(folder: Path, mask, **more) -> dict:
-    labelme.write(folder / "x.json", mask, image_path=folder / "x.png", **more)
+    labelme.write(folder / "x.json", mask, picture="x.png", **more)
     return json.loads((folder / "x.json").read_text("utf-8"))
 
 
@@ -107,14 +107,13 @@ def test_the_outline_strays_by_a_pixel_at_most(tmp_path):
 
 
 def test_the_file_is_of_labelmes_form(tmp_path):
-    picture = put(tmp_path / "in/a/x.png", chest(0))
     path = tmp_path / "out/labelme/a/x.json"
-    labelme.write(path, LEFT | RIGHT, image_path=picture)
+    labelme.write(path, LEFT | RIGHT, picture="x.png")
     found = json.loads(path.read_text("utf-8"))
     assert found.keys() == {"version", "flags", "shapes", "imagePath", "imageData", "imageHeight",
-                            "imageWidth"}  # fmt: skip
+                            "imageWidth", "drawn by U-Net Lowered"}  # fmt: skip
     assert found["version"].startswith("5.") and found["imageData"] is None
-    assert found["imagePath"] == "../../../in/a/x.png"
+    assert found["imagePath"] == "x.png"
     assert (found["imageHeight"], found["imageWidth"]) == (64, 64)
     assert {s["label"] for s in found["shapes"]} == {"lung"}
     assert {s["shape_type"] for s in found["shapes"]} == {"polygon"}

@@ -14,7 +14,7 @@ def save(path, *, scale=-1.0, offset=1.0, side=16, channels=1):
     inputs = keras.Input((side, side, 1))
     outputs = keras.layers.Rescaling(scale, offset)(inputs)
     if channels > 1:
-        outputs = keras.layers.Concatenate()([outputs] * channels)
+        outputs = keras.layers.Softmax()(keras.layers.Concatenate()([outputs] * channels))
     path.parent.mkdir(parents=True, exist_ok=True)
     keras.Model(inputs, outputs).save(path)
     return path
@@ -65,7 +65,7 @@ def test_the_digest_is_that_of_the_contents(tmp_path):
     first = models.load(str(save(tmp_path / "a.keras")))
     (tmp_path / "c.keras").write_bytes((tmp_path / "a.keras").read_bytes())
     assert models.load("c.keras").digest == first.digest
-    save(tmp_path / "a.keras", offset=0.9)
+    save(tmp_path / "a.keras", scale=-0.9)
     assert models.load("a.keras").digest != first.digest
 
 
@@ -89,6 +89,35 @@ def test_models_of_two_tasks_are_no_mean(tmp_path):
     save(tmp_path / "b.keras", channels=3)
     with pytest.raises(ValueError, match=r"names models of \[1, 3\] channels"):
         models.load("a.keras,b.keras")
+
+
+@pytest.mark.parametrize("channels, activation, told", [
+    (1, None, "gives values from -"), (1, "tanh", "gives values from -"),
+    (2, "sigmoid", r"sums over its 2 channel\(s\) are"), (1, "nan", "gives values from nan"),
+])
+def test_a_model_that_gives_no_probabilities_is_refused(tmp_path, channels, activation, told):
+    inputs = keras.Input((16, 16, 1))
+    known = None if activation == "nan" else activation
+    layer = keras.layers.Conv2D(channels, 1, activation=known)
+    model = keras.Model(inputs, layer(inputs))
+    kernel = np.full((1, 1, 1, channels), np.nan if activation == "nan" else -3.0)
+    layer.set_weights([kernel, np.ones(channels)])
+    model.save(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match=f"{told}.*end the model with a sigmoid"):
+        models.load("a.keras")
+
+
+@pytest.mark.parametrize("asked", ["a.keras,", ",", "a.keras, ,a.keras"])
+def test_an_empty_name_is_not_the_current_folder(tmp_path, asked):
+    save(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match="has an empty name; write as in 'a.keras,b.keras'"):
+        models.load(asked)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    (tmp_path / "saved/variables").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="'saved' is a folder without a run.json"):
+        models.load("saved")
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):

@@ -54,9 +54,11 @@ def test_files_of_others_are_refused(tmp_path):
     path = tmp_path / "m.png"
     path.write_bytes(cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes())
     before = path.read_bytes()
-    with pytest.raises(FileExistsError, match="m.png is there and was not written by predict; it is"
-                                              " left alone: choose another --out, or move it"):
-        outputs.write(path, np.ones((4, 4), np.uint8), {})
+    for known in (False, True):  # a whole picture is no damaged one of ours
+        with pytest.raises(FileExistsError, match="m.png is there and was not written by predict,"
+                                                  " or was changed since; it is left alone: choose"
+                                                  " another --out, or move it"):
+            outputs.write(path, np.ones((4, 4), np.uint8), {}, known=known)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
     assert outputs.read_record(path) is None and outputs.read_record(tmp_path / "gone") is None
 

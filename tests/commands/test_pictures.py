@@ -45,9 +45,11 @@ def test_two_folders_with_one_name_each_keep_their_folder(tmp_path):
 
 def test_what_cannot_be_told_apart_is_refused(tmp_path):
     touch(tmp_path, "1/in/x.png", "2/in/x.png")
-    with pytest.raises(ValueError, match="2 files would get the same names as others, such as 'in/"
-                                         "x.png'; predict their folders one at a time"):
+    with pytest.raises(ValueError, match="1/in/x.png' and '.*2/in/x.png' would get the same name"):
         names(tmp_path / "1/in", tmp_path / "2/in")
+    touch(tmp_path, "3/a.png", "3/b.png", "3/A.jpg", "3/a.jpg")
+    with pytest.raises(ValueError, match="3/A.jpg' and '.*3/a.jpg' .*rename one, or predict it in"):
+        names(tmp_path / "3")
 
 
 def test_what_is_reached_twice_is_taken_once(tmp_path):

@@ -24,6 +24,7 @@ from PIL import Image
 
 from unet_lib import __main__, phantom, workspace
 from unet_lib.commands import job, models, outputs, predict, usual
+from unet_lib.commands import table as tables
 from unet_lib.intake import raster
 
 WIDE = np.arange(SIDE)  # columns
@@ -226,7 +227,7 @@ def test_no_picture_at_all(tmp_path, capsys):
     put(tmp_path / "in/notes.txt", "hello")
     code, table, said = called("in", "--out", "out", capsys=capsys)
     assert (code, table) == (1, {})
-    assert "no picture was found: PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM are read" in said
+    assert "no picture was found (none that predict has drawn counts): PNG, JPEG, TIFF" in said
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -316,12 +317,55 @@ def test_outlines_for_labelme(tmp_path, capsys):
     put(tmp_path / "in/a/x.png", HELD)
     put(tmp_path / "in/d.dcm", dicom(HELD.astype(np.uint16) * 16))
     called("in", "--out", "o", "--labelme", capsys=capsys)
-    drawn = json.loads((tmp_path / "o/labelme/a/x.json").read_text("utf-8"))
-    assert len(drawn["shapes"]) == 2
-    assert (tmp_path / "o/labelme/a" / drawn["imagePath"]).resolve() == tmp_path / "in/a/x.png"
-    drawn = json.loads((tmp_path / "o/labelme/d.json").read_text("utf-8"))
-    shown = mask(tmp_path / "o/labelme" / drawn["imagePath"])
-    assert shown.dtype == np.uint8 and shown.shape == (SIDE, SIDE)
+    for name in ("a/x", "d"):  # with the picture beside it: the folder can be copied anywhere
+        path = tmp_path / f"o/labelme/{name}.json"
+        drawn = json.loads(path.read_text("utf-8"))
+        shown = mask(path.parent / drawn["imagePath"])
+        assert len(drawn["shapes"]) == 2
+        assert shown.dtype == np.uint8 and shown.shape == (SIDE, SIDE)
+    assert np.array_equal(mask("o/labelme/a/x.png"), HELD)
+
+
+def test_outlines_that_somebody_drew_or_corrected_are_never_lost(tmp_path, capsys):
+    films(tmp_path / "p/in", "x.png", "y.png")
+    mine = put(tmp_path / "p/labelme/x.json", '{"shapes": [], "imagePath": "x.png"}').read_bytes()
+    asked = ["p/in", "--out", "p", "--labelme"]
+    code, table, said = called(*asked, capsys=capsys)
+    assert code == 0 and "1 file in p/labelme not drawn by predict, or corrected: left as" in said
+    assert "outlines in labelme/" in table["x.png"]["notes"] and not table["y.png"]["notes"]
+    corrected = json.loads((tmp_path / "p/labelme/y.json").read_text("utf-8"))
+    corrected["shapes"][0]["points"][0][0] += 3  # as LabelMe saves it: what it does not know stays
+    path = put(tmp_path / "p/labelme/y.json", json.dumps(corrected, indent=2))
+    for more in ([], ["--overwrite"], ["--threshold", "0.6"]):
+        called(*asked, *more, capsys=capsys)
+        assert json.loads(path.read_text("utf-8")) == corrected
+        assert (tmp_path / "p/labelme/x.json").read_bytes() == mine
+    path.unlink()
+    called(*asked, capsys=capsys)
+    assert len(json.loads(path.read_text("utf-8"))["shapes"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["masks", "overlays"])
+def test_a_corrected_picture_is_left_alone(tmp_path, capsys, kind):
+    films(tmp_path / "in", "x.png")
+    called("in", "--out", "o", capsys=capsys)
+    path = put(tmp_path / f"o/{kind}/x.png", WHITE // 2)  # a paint program keeps no record
+    before = path.read_bytes()
+    code, table, _ = called("in", "--out", "o", capsys=capsys)
+    assert code == 1 and "was changed since; it is left alone" in table["x.png"]["reason"]
+    assert path.read_bytes() == before
+
+
+def test_corrected_outlines_are_a_set_of_their_own(tmp_path, capsys, sides):
+    for number in range(8):
+        put(tmp_path / f"in/{number}.png", TWO_GREYS + np.uint8(number))
+    called("in", "--out", "o", "--labelme", capsys=capsys, model="sides")
+    names = "right lung=right lung,left lung=left lung"
+    assert __main__.main(["check", "o/labelme", "-p", "mask_values", names]) == 0
+    assert "pairs: 8" in capsys.readouterr().out
+    code, table, _ = called("in", "--out", "p", "--truth", "o/labelme", capsys=capsys,
+                            model="sides")
+    assert code == 0 and all(float(row["dice"]) > 0.99 for row in table.values())
 
 
 def test_true_masks_score(tmp_path, capsys):
@@ -356,6 +400,97 @@ def test_what_true_masks_mean_is_asked_and_told(tmp_path, capsys):
     arguments = ["in", "--out", "o", "--truth", "truth", "--mask-values", "1,2"]
     code, table, _ = called(*arguments, capsys=capsys)
     assert code == 0 and float(table["x.png"]["dice"]) == 1
+
+
+def test_a_mask_that_predict_drew_elsewhere_is_told(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    called("in", "--out", "first", capsys=capsys)
+    said = called("in", "--out", "o", "--truth", "first/masks", capsys=capsys)[2]
+    assert "1 true mask drawn by predict, such as" in said and "compares two predictions" in said
+
+
+def test_mask_values_mean_nothing_without_true_masks(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    code, _, said = called("in", "--out", "o", "--mask-values", "1,2", capsys=capsys)
+    assert code == 2 and "none without --truth" in said and not os.path.exists("o")
+
+
+def test_tiles_of_a_tiny_model_are_refused(tmp_path, capsys):
+    films(tmp_path / "in", "x.png")
+    inputs = keras.Input((16, 16, 1))
+    keras.Model(inputs, keras.layers.Rescaling(-1.0, 1.0)(inputs)).save(tmp_path / "tiny.keras")
+    code, _, said = called("in", "--out", "o", "--tiles", capsys=capsys, model="tiny.keras")
+    assert code == 2 and "--tiles needs models of 32 px or more, got 16 px" in said
+
+
+# ------------------------------------------------------------- where one may not read or write
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Give a function that takes away the leave to read or write a place, from root as well."""
+    def lock(place):
+        for name in ("scandir", "listdir"):
+            real = getattr(os, name)
+            monkeypatch.setattr(os, name, lambda path, real=real: refuse(path) or real(path))
+        real_access = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: not same(path) and real_access(
+            path, mode))
+
+        def same(path):
+            return os.path.realpath(path) == os.path.realpath(place)
+
+        def refuse(path):
+            if same(path):
+                raise PermissionError(13, "Permission denied", os.fspath(path))
+
+    return lock
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path, capsys, locked):
+    films(tmp_path / "in", "x.png", "secret/y.png")
+    locked(tmp_path / "in/secret")
+    code, table, said = called("in", "--out", "o", capsys=capsys)
+    assert code == 1 and table["x.png"]["status"] == "ok"
+    assert "Permission denied" in table["secret"]["reason"] and "failed: secret" in said
+    locked(tmp_path / "in")
+    code, _, said = called("in", "--out", "p", capsys=capsys)
+    assert code == 2 and "'in' cannot be looked into" in said
+
+
+@pytest.mark.parametrize("place", ["", "o", "o/masks", "o/labelme"])
+def test_a_place_that_may_not_be_written_to_is_refused_before_any_work(
+    tmp_path, capsys, counted, locked, place
+):
+    films(tmp_path / "in", "x.png")
+    (tmp_path / place).mkdir(exist_ok=True, parents=True)
+    locked(tmp_path / place)
+    code, _, said = called("in", "--out", "o", "--labelme", capsys=capsys)
+    assert code == 2 and "may not be written to; name another, or get leave" in said
+    assert not counted
+
+
+def test_a_table_that_cannot_be_written_is_told_and_the_masks_stay(tmp_path, capsys, monkeypatch):
+    films(tmp_path / "in", "x.png")
+    with monkeypatch.context() as full:
+        full.setattr(tables, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+        code, _, said = called("in", "--out", "o", capsys=capsys)
+    assert code == 1 and "The table cannot be written: [Errno 28] No space" in said
+    assert np.array_equal(mask("o/masks/x.png"), WHITE)
+    assert called("in", "--out", "o", capsys=capsys)[0] == 0  # and the folder was given back
+
+
+def test_a_file_that_goes_while_others_are_predicted(tmp_path, capsys, monkeypatch):
+    films(tmp_path / "in", "x.png", "y.png")
+    real = job.read
+
+    def read(picture, *more, **options):
+        (tmp_path / "in/y.png").unlink(missing_ok=True)
+        return real(picture, *more, **options)
+
+    monkeypatch.setattr(job, "read", read)
+    code, rows, _ = called("in", "--out", "o", capsys=capsys)
+    assert code == 1 and rows["y.png"]["reason"] == "it has gone since this call began"
 
 
 # ----------------------------------------------------------------- a second time

@@ -84,7 +84,7 @@ def test_the_masks_of_both_lungs_are_joined(tmp_path):
 def test_labelme_files_are_masks(tmp_path):
     asked, _ = made(tmp_path)
     for picture in asked:
-        labelme.write(tmp_path / f"truth/{picture.stem}.json", LUNGS, image_path=picture)
+        labelme.write(tmp_path / f"truth/{picture.stem}.json", LUNGS, picture=picture.name)
     found = truth.find(asked, tmp_path / "truth")
     assert all((mask == LUNGS).all() for mask in read_all(found, asked))
 
@@ -110,7 +110,7 @@ def test_a_coco_file_holds_masks(where, tmp_path):
 def test_an_annotation_is_of_the_upright_picture(tmp_path):
     picture = put(tmp_path / "in/a.png", turned(chest(1)[:, :40]))
     mask = LUNGS[:40]
-    labelme.write(tmp_path / "truth/a.json", mask, image_path=picture)
+    labelme.write(tmp_path / "truth/a.json", mask, picture=picture.name)
     found = truth.find([picture], tmp_path / "truth")
     assert (found.read(picture, shape=(40, SIDE)) == mask).all()
 

@@ -20,6 +20,17 @@ def test_without_snakemake_nothing_begins(folder, monkeypatch):
     assert not workspace.run_dir("study").exists()
 
 
+def test_more_cores_than_there_are_would_run_as_many_points_at_once(folder, monkeypatch):
+    monkeypatch.setattr(drive.os, "cpu_count", lambda: 4)
+    file = toys.study(folder, "grid: {width: [4]}")
+    with pytest.raises(plan.Refused, match="--cores 5 is more than the 4 of this machine; use at"):
+        drive.run(file, cores=5, folder=folder)
+    monkeypatch.setattr(drive.shutil, "which", lambda *_, **__: None)  # it would begin now
+    for cores, profile in ((4, "local"), (5, "slurm")):
+        with pytest.raises(plan.Refused, match="sweeps need Snakemake"):
+            drive.run(file, cores=cores, profile=profile, folder=folder)
+
+
 def test_threads_are_divided_among_the_points(folder):
     home = workspace.run_dir("study")
     for cores, waiting, wanted in ((2, 5, 1), (8, 2, 4), (4, 1, 4), (4, 0, 4)):

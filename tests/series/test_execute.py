@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from made import copies, names, params, printed, run, write_notebook
 
-from unet_lib import datasets, workspace
+from unet_lib import console, datasets, workspace
 from unet_lib.series import execute, plan
 
 RUN_TWO = """
@@ -477,6 +477,6 @@ def test_a_kernel_that_does_not_listen_is_killed(ended):
 
 
 def test_handlers_of_signals_are_put_back(folder):
-    before = [signal.getsignal(number) for number in execute._ENDS]
+    before = [signal.getsignal(number) for number in console.ENDS]
     run_all = execute.run_all(plan.plan([], {}, only=["02_two"], folder=folder))
-    assert run_all == 0 and [signal.getsignal(number) for number in execute._ENDS] == before
+    assert run_all == 0 and [signal.getsignal(number) for number in console.ENDS] == before

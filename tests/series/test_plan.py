@@ -95,6 +95,19 @@ def test_names_that_clash(folder, tmp_path):
     files = [params(tmp_path, "run_name: same", name) for name in ("a.yaml", "b.yaml")]
     assert "have the same run_name 'same'" in refusal(folder, files)
     assert "--run names one run, got 2 parameter files" in refusal(folder, files, run_name="x")
+    assert "-p run_name is 'a', and --run 'b'; name the run once" in refusal(
+        folder, texts={"run_name": "a"}, run_name="b")
+    assert plan.plan([], {"run_name": "a"}, run_name="a", folder=folder)[0].name == "a"
+
+
+def test_a_run_name_that_is_empty_is_not_quick(folder):
+    assert "-p run_name is ''; name the run once, as with --run" in refusal(
+        folder, texts={"run_name": ""})
+
+
+def test_a_name_that_no_folder_can_bear_is_refused(folder):
+    assert "100 at most" in refusal(folder, run_name="x" * 101)
+    assert plan.plan([], {}, run_name="x" * 100, folder=folder)
 
 
 def test_unknown_notebook_names_the_nearest(folder, tmp_path):

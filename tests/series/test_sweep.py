@@ -100,8 +100,8 @@ def test_points_that_read_other_data_have_a_data_set_each(folder):
         ("points: []", r"points must be a list"),
         ("points: [4]", "points must map names to values, got 4"),
         ("seeds: 3", "seeds must be a list"),
-        ("folds: 1", "folds must be a whole number from 2, got 1"),
-        ("folds: true", "folds must be a whole number from 2, got True"),
+        ("folds: 1", "folds must be a whole number from 2 to 9999, got 1"),
+        ("folds: true", "folds must be a whole number from 2 to 9999, got True"),
         ("grid: {seed: [1]}\nseeds: [0]", "seed is set twice"),
         ("grid: {width: [4, 4]}", "two points ask for the same: width 4, and width 4"),
         ("grid: {width: [16]}\npoints: [{}]", "two points ask for the same"),
@@ -115,6 +115,17 @@ def test_refusals(folder, text, message):
     with pytest.raises(plan.Refused, match=message):
         read(folder, text)
     assert not (folder.parent / "workspace").exists()
+
+
+@pytest.mark.parametrize("text", [
+    "grid: {widths: ['4,8']}", "points: [{widths: '4,8'}]", "base: {widths: '4,8'}"])  # width
+def test_a_parameter_that_only_other_notebooks_read_is_refused(folder, text, tmp_path):
+    write_notebook(folder / "08_how_wide.ipynb", parameters="widths: str = '4, 8'  # widths")
+    with pytest.raises(plan.Refused, match="no notebook of a sweep .* reads widths, so it would "
+                                           "change nothing; did you mean 'width'"):
+        read(folder, text)
+    (tmp_path / "params.yaml").write_text("widths: '4, 8'")  # which serves other notebooks too
+    assert read(folder, f"base: {{params: {tmp_path}/params.yaml}}")
 
 
 def test_a_file_must_have_a_plain_name(folder):

@@ -25,7 +25,10 @@ sys.exit(drive.run(sys.argv[1], cores=2, folder=Path(sys.argv[2])))"""
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    return toys.write(tmp_path, monkeypatch)
+    """Notebooks and a workspace in a folder whose name a shell would take apart."""
+    place = tmp_path / "a person's place"
+    place.mkdir()
+    return toys.write(place, monkeypatch)
 
 
 def results():

@@ -27,6 +27,8 @@ def run(model: str | None = None, *, port: int | None = None) -> int:
         0 when it was stopped; 2: it was not begun.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # nothing leaves this machine
+    for name in ("NO_PROXY", "no_proxy"):  # Gradio asks its own page whether it is there
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
     try:
         import gradio
     except ImportError as error:
@@ -48,8 +50,9 @@ def run(model: str | None = None, *, port: int | None = None) -> int:
                 prevent_thread_lock=True, allowed_paths=[folder], footer_links=[],
                 theme=_theme(gradio),
             )  # fmt: skip
-        except OSError as error:
-            print(f"Refused: {error}", file=sys.stderr)
+        except (OSError, ValueError) as error:
+            told = f"port {port} cannot be had; name another, or leave --port out"
+            print(f"Refused: {told if port else error}", file=sys.stderr)
             return 2
         print(f"{address} on this machine alone; Ctrl-C ends it", flush=True)
         page.block_thread()

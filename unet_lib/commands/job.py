@@ -20,6 +20,9 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture would f
 BESIDE = {"overlays": "png", "probabilities": "png", "labelme": "json"}
 """What may stand beside the masks: folder and ending."""
 
+KEPT = "its outlines in labelme/ were not drawn by predict, or were corrected: left as they are"
+"""A note on a picture."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -53,11 +56,13 @@ class Options:
         """Return which files are written beside the mask of a picture, by their kind.
 
         Several classes have a file of probabilities each, of the kind "probabilities/1" and so on.
+        LabelMe's outlines have their "picture" beside them.
         """
         wanted = {kind: end for kind, end in BESIDE.items() if getattr(self, kind)}
         if classes and wanted.pop("probabilities", None):
             wanted |= {f"probabilities/{n}": "png" for n in range(1, classes + 1)}
-        return {kind: f"{kind}/{name}.{end}" for kind, end in wanted.items()}
+        files = {kind: f"{kind}/{name}.{end}" for kind, end in wanted.items()}
+        return files | ({"picture": f"labelme/{name}.png"} if self.labelme else {})
 
 
 @dataclass
@@ -71,7 +76,6 @@ class Job:
             predict.
         shape: height and width of the file's own pixels, upright.
         spacing: height and width of one of them in mm, or None.
-        kind: its format, such as "DICOM".
         record: what its mask will carry.
         skipped: whether it is no picture at all.
         known: whether an earlier call has written its mask.
@@ -83,7 +87,6 @@ class Job:
     image: np.ndarray | None = None
     shape: tuple[int, int] = (0, 0)
     spacing: tuple[float, float] | None = None
-    kind: str = ""
     record: dict = field(default_factory=dict)
     skipped: bool = False
     known: bool = False
@@ -141,7 +144,10 @@ def read(
 def _load(path: Path) -> bytes:
     """Return the content of a file; a pipe would be waited for without end."""
     if not path.exists():
-        raise FileNotFoundError("a link to nothing; copy the file it should lead to")
+        raise FileNotFoundError("a link to nothing; copy the file it should lead to"
+                                if path.is_symlink() else "it has gone since this call began")
+    if path.is_dir():
+        os.listdir(path)  # a folder is here because it could not be looked into: this says why
     if not path.is_file():
         raise NoPicture("no regular file")
     return path.read_bytes()
@@ -165,8 +171,7 @@ def _done(job: Job, out: Path, options: Options, classes: int) -> dict | None:
         FileExistsError: there is the mask of another picture, or a file that is none of ours.
     """
     mask = mask_file(out, job.picture)
-    if not job.known:
-        outputs.refuse_foreign(mask)
+    outputs.refuse_foreign(mask, known=job.known)
     if options.overwrite:
         return None
     had = outputs.read_record(mask, whole=True)
@@ -177,8 +182,10 @@ def _done(job: Job, out: Path, options: Options, classes: int) -> dict | None:
             f"{mask} is the mask of another picture of this name; choose another --out, or"
             " --overwrite it"
         )
-    wanted = options.companions(job.picture.name, classes).values()
-    whole = all(outputs.digest(out / file) == had["beside"].get(file) for file in wanted)
+    wanted = options.companions(job.picture.name, classes)
+    whole = all(outputs.digest(out / file) == had["beside"].get(file)
+                or (kind == "labelme" and not labelme.is_ours(out / file))  # somebody's work
+                for kind, file in wanted.items())
     job.spacing, row = had["spacing"], {**had["row"], "file": job.picture.file}
     return row if whole and had["key"] == job.record["key"] else None
 
@@ -192,7 +199,6 @@ def _open(job: Job, data: bytes, together: models.Together, options: Options) ->
     odd = options.invert == "auto" and doubt.looks_inverted(image, together.limits)
     job.image = 255 - image if odd or options.invert == "yes" else image
     job.shape, job.spacing = raster.pixels.shape[:2], raster.spacing
-    job.kind = raster.kind
     notes = "; ".join([*map("".join, raster.notes.items()), *["turned from inverted"] * odd])
     job.row = {"file": job.picture.file, "view": raster.view, "notes": notes}
 
@@ -261,6 +267,8 @@ def _write_beside(
     numbers = range(1, 1 + max(1, len(classes)))
 
     def make(kind: str) -> np.ndarray:
+        if kind == "picture":
+            return image
         if kind == "overlays":
             return outputs.overlay(image, [mask == number for number in numbers])
         number = kind.partition("/")[2]
@@ -271,10 +279,11 @@ def _write_beside(
         path, pixels = out / files[kind], make(kind)
         written[files[kind]] = outputs.write(path, pixels, {"of": name}, known=job.known)
     if "labelme" in files:
-        outline, shown = out / files["labelme"], job.picture.path
-        if job.kind == "DICOM":  # LabelMe opens none
-            shown = outline.with_suffix(".png")
-            outputs.write(shown, image, {"of": name}, known=job.known)
-        labelme.write(outline, mask, image_path=shown, labels=classes or ("lung",))
+        outline = out / files["labelme"]
+        if labelme.is_ours(outline):
+            shown = Path(files["picture"]).name
+            labelme.write(outline, mask, picture=shown, labels=classes or ("lung",))
+        else:
+            job.row["notes"] = f"{job.row['notes']}; {KEPT}".lstrip("; ")
         written[files["labelme"]] = outputs.digest(outline)
     return written

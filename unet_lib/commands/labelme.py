@@ -1,13 +1,14 @@
 """A mask -> polygons in a LabelMe file, for a person to correct.
 
-Coordinates are those of the upright picture as its file stores it: LabelMe turns a picture by its
-orientation flag, as `intake.annotations` does, and knows nothing of the size of a pixel. LabelMe's
+Coordinates are those of the upright picture as its file stores it: LabelMe knows nothing of the
+size of a pixel. The file says what was drawn, so that a corrected one is told apart. LabelMe's
 polygons have no holes: a hole is joined to the outline around it by a cut, there and back along
 the same line, which `intake.annotations` and every other reader by the even-odd rule sees as a
 hole. Readers that also paint the line itself fill a seam of one pixel.
 """
 
-import os
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,25 +20,26 @@ from unet_lib import workspace
 from unet_lib.intake import outlines
 
 _VERSION = "5.5.0"  # of LabelMe, whose form this is
+_DRAWN = "drawn by U-Net Lowered"  # the key of the digest of the shapes; LabelMe keeps it
 _TOLERANCES = (1.0, 0.75, 0.5, 0.25)  # px by which an outline may stray, the coarsest that will do
 _ALIKE = 0.99  # IoU of what is written with the part that is meant
 _BOX = np.ones((3, 3), np.uint8)
 
 
 def write(
-    path: Path, mask: np.ndarray, *, image_path: Path, labels: Sequence[str] = ("lung",)
+    path: Path, mask: np.ndarray, *, picture: str, labels: Sequence[str] = ("lung",)
 ) -> None:
     """Write the outlines of a mask as a LabelMe 5 file, whole or not at all.
 
     Every part becomes a polygon with as few points as keep its outline within 1 px and its IoU at
-    0.99 or more; holes see above. LabelMe opens no DICOM: beside one, the caller writes the
-    picture as PNG and names that.
+    0.99 or more; holes see above.
 
     Args:
         path: the JSON file.
         mask: (H, W) bool or whole numbers, at the size of the upright picture as it is stored; 0 is
             background, n stands for the n-th label.
-        image_path: the picture that LabelMe is to open; written relative to the JSON file.
+        picture: name of the picture that LabelMe is to open, in the same folder: a path that leads
+            elsewhere would lead nowhere as soon as someone copies the file.
         labels: names of the classes, in the order of their numbers.
 
     Raises:
@@ -51,16 +53,33 @@ def write(
             f" the labels {', '.join(labels)}; got shape {mask.shape} and numbers up to {highest}"
         )
     parts = [(labels[n - 1], p) for n in range(1, highest + 1) for p in polygons(mask == n)]
+    shapes = [_shape(label, corners) for label, corners in parts]
     content = {
         "version": _VERSION,
         "flags": {},
-        "shapes": [_shape(label, corners) for label, corners in parts],
-        "imagePath": _relative(image_path, path.parent),
+        "shapes": shapes,
+        "imagePath": picture,
         "imageData": None,
         "imageHeight": mask.shape[0],
         "imageWidth": mask.shape[1],
+        _DRAWN: _digest(shapes),
     }
     workspace.write_json(path, content)
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file may be replaced: it is as `write` left it, or there is none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return content[_DRAWN] == _digest(content["shapes"])
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def _digest(shapes: list) -> str:
+    return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
 
 def polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
@@ -154,12 +173,3 @@ def _shape(label: str, corners: np.ndarray) -> dict:
         "flags": {},
         "mask": None,
     }
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """Return a path as seen from a folder, or whole where it lies on another drive."""
-    path, folder = os.path.realpath(path), os.path.realpath(folder)
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:
-        return Path(path).as_posix()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_lib import bootstrap, runs, workspace
+from unet_lib import bootstrap, model_files, runs, workspace
 from unet_lib.commands import kept, runtimes, usual
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
@@ -90,7 +90,10 @@ def _open(path: Path, sizes: tuple[int, ...] | None, *, kept_too: bool) -> tuple
         return found[0], found
     prediction = _room()
     unet = prediction.load(path)
-    return unet, [prediction.resized(unet, size) for size in sizes] if sizes else [unet]
+    looks = [prediction.resized(unet, size) for size in sizes] if sizes else [unet]
+    noise = np.random.default_rng(0).random((1, *looks[0].input_shape[1:]), np.float32)
+    model_files.check_values(path, looks[0].predict_on_batch(noise))
+    return unet, looks
 
 
 def _limits(path: Path) -> usual.Limits:
@@ -148,11 +151,17 @@ def _room():
 def _paths(asked: str) -> Iterator[Path]:
     """Give the file of each model; a comma parts two unless it belongs to a file's name."""
     for name in [asked] if Path(asked).exists() else asked.split(","):
+        if not name.strip():
+            raise ValueError(f"--model {asked!r} has an empty name; write as in 'a.keras,b.keras'")
         place = Path(name.strip()).expanduser()
         if place.is_file():
             yield place
             continue
         folder = place if place.is_dir() else _run(name.strip())
+        if not (folder / "run.json").is_file():
+            raise FileNotFoundError(f"--model {name.strip()!r} is a folder without a run.json, so"
+                                    " no run of this project; name a finished run, or a .keras"
+                                    " file")
         runs.load_run(folder)
         yield workspace.require_artifact(folder / "best.keras", "04_train")
 

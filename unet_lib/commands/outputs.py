@@ -24,7 +24,7 @@ def write(path: Path, pixels: np.ndarray, record: dict, *, known: bool = False) 
         path: where.
         pixels: (H, W) uint8 or uint16, or (H, W, 3) uint8 red, green, blue.
         record: what JSON can hold; it is written in ASCII, whatever names stand in it.
-        known: a file that is there may be replaced, even if it is damaged.
+        known: a file that is there may be replaced if it is damaged.
 
     Returns:
         The SHA-256 of the file's content.
@@ -32,8 +32,7 @@ def write(path: Path, pixels: np.ndarray, record: dict, *, known: bool = False) 
     Raises:
         FileExistsError: a file is there that holds no such record.
     """
-    if not known:
-        refuse_foreign(path)
+    refuse_foreign(path, known=known)
     held = PngImagePlugin.PngInfo()
     held.add_text(_RECORD, json.dumps(record))
     with workspace.replacing_file(path) as partial:
@@ -66,13 +65,25 @@ def read_mask(path: Path) -> np.ndarray:
     return np.where(mask == 255, np.uint8(1), mask)
 
 
-def refuse_foreign(path: Path) -> None:
-    """Raise FileExistsError if a file is at `path` that holds no record of ours."""
-    if path.exists() and read_record(path) is None:
+def refuse_foreign(path: Path, *, known: bool = False) -> None:
+    """Raise FileExistsError if a file is at `path` that holds no record of ours.
+
+    One of ours that is `known` may have lost it with its first bytes; a whole picture without it is
+    one that somebody has put there, or corrected.
+    """
+    if path.exists() and read_record(path) is None and not (known and not _opens(path)):
         raise FileExistsError(
-            f"{workspace.shown(path)} is there and was not written by predict; it is left alone:"
-            " choose another --out, or move it"
+            f"{workspace.shown(path)} is there and was not written by predict, or was changed"
+            " since; it is left alone: choose another --out, or move it"
         )
+
+
+def _opens(path: Path) -> bool:
+    try:
+        with raster.quiet(), Image.open(path) as picture:
+            return picture.load() is not None
+    except Exception:  # see above
+        return False
 
 
 def digest(path: Path) -> str:

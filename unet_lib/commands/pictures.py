@@ -38,10 +38,12 @@ def find(given: Iterable[str | Path], *, made: Callable[[Path], bool]) -> list[P
         made: tells whether a file is an earlier call's output, which is left out of a folder.
 
     Returns:
-        The files in the order of what was given, those of a folder sorted.
+        The files in the order of what was given, those of a folder sorted; and folders that cannot
+        be looked into.
 
     Raises:
         FileNotFoundError: one of `given` is not there.
+        PermissionError: one of them is a folder that cannot be looked into.
         ValueError: two of the files would get one name.
     """
     found, seen = [], set()
@@ -63,8 +65,14 @@ def _files(place: Path, made: Callable[[Path], bool]) -> list[tuple[Path, str]]:
     """Return path and relative name of the files that one argument stands for."""
     if not place.is_dir():
         return [(place, place.name)]
+    if not os.access(place, os.R_OK | os.X_OK):
+        raise PermissionError(f"{os.fspath(place)!r} cannot be looked into: get leave to read it")
     files, entered = [], set()
-    for folder, below, names in os.walk(place, followlinks=True):
+
+    def note(error: OSError) -> None:  # a folder that cannot be looked into
+        files.append(Path(error.filename))
+
+    for folder, below, names in os.walk(place, followlinks=True, onerror=note):
         entered.add(os.path.realpath(folder))
         below[:] = [name for name in sorted(below) if not walk.is_junk(name)
                     and os.path.realpath(os.path.join(folder, name)) not in entered]
@@ -82,13 +90,14 @@ def _name(found: list[tuple[Path, str, str]]) -> list[Picture]:
     shared = Counter(map(_key, bare))
     names = [file if shared[_key(stem)] > 1 else stem
              for file, stem in zip(files, bare, strict=True)]
-    counted = Counter(map(_key, names))
-    if clash := [file for file, name in zip(files, names, strict=True) if counted[_key(name)] > 1]:
-        raise ValueError(
-            f"{len(clash)} files would get the same names as others, such as {clash[0]!r}; predict"
-            " their folders one at a time, each with an --out of its own"
-        )
-    paths = [path for path, *_ in found]
+    paths, owners = [path for path, *_ in found], {}
+    for path, name in zip(paths, names, strict=True):
+        if (other := owners.setdefault(_key(name), path)) is not path:
+            raise ValueError(
+                f"{os.fspath(other)!r} and {os.fspath(path)!r} would get the same name (not every"
+                " disk tells capitals apart); rename one, or predict it in a call of its own, with"
+                " an --out of its own"
+            )
     files = [file.encode("utf-8", "backslashreplace").decode() for file in files]
     return [Picture(*each) for each in zip(paths, files, names, strict=True)]
 

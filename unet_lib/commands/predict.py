@@ -1,6 +1,5 @@
 """`predict`: X-rays in; masks, overlays and one table out. It goes on where it was stopped."""
 
-import contextlib
 import os
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_lib import workspace
+from unet_lib import console, workspace
 from unet_lib.commands import job, kept, models, outputs, pictures, table, truth
 from unet_lib.commands.job import Job, Options
 from unet_lib.intake import intensity
@@ -35,11 +34,11 @@ def run(
         mask_values: what is foreground in these; see `masks.decide`.
 
     Returns:
-        0: all was done; 1: a picture failed, or there was none; 2: nothing was begun; 130: Ctrl-C.
+        0: all was done; 1: a picture failed, or there was none; 2: nothing was begun; 130: Ctrl-C;
+        143: SIGTERM.
     """
     try:
-        intensity.parse(options.intensity)
-        _check_out(out)
+        _check_out(out, options)
         found = pictures.find(given, made=lambda path: _is_output(path, out))
         earlier, together = table.read(out), _load(model, options)
         truths = _find_truths(found, out, true_masks, mask_values, together)
@@ -50,10 +49,10 @@ def run(
     if options.tiles and together.limits.chests:
         print("--tiles: this model knows whole chests; on parts of one it is often wrong",
               file=sys.stderr)
-    rows, skipped = {}, []
+    rows, skipped, ended = {}, [], 0
     _tidy(out)
     try:
-        with _bar(len(found)) as tell:
+        with console.counting(len(found)) as tell:
             known = {file for file, row in earlier.items() if row["status"] == "ok"}
             for done in predict_all(found, out, together, options=options, known=known):
                 if done.skipped:
@@ -63,21 +62,39 @@ def run(
                 tell(f"failed: {done.picture.file}: {done.row['reason']}" if done.failed else "")
     except OSError as error:
         print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
+        ended = 1
+    except KeyboardInterrupt as end:
         print("\nInterrupted. The same command goes on from here", file=sys.stderr)
-        return 130
+        ended = 128 + console.number_of(end)
     finally:
-        table.write(out, {**earlier, **rows})
-        workspace.release(out, purpose="predict")
+        ended = _close(out, {**earlier, **rows}) or ended
+    if ended:
+        return ended
     _summarize(rows, skipped, out, truths, together.classes)
     kept.keep(together, pictures=len(rows))
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
 
 
+def _close(out: Path, rows: dict[str, dict]) -> int:
+    """Write the table and give the folder back; return 1 if that cannot be written."""
+    try:
+        table.write(out, rows)
+    except OSError as error:
+        print(f"The table cannot be written: {error}. Masks are whole; the same command writes it"
+              " once there is room and leave", file=sys.stderr)
+        return 1
+    finally:
+        workspace.release(out, purpose="predict")
+    return 0
+
+
 def _load(model: str | None, options: Options) -> models.Together:
     """Load what `--model` names, and refuse what has no meaning for it."""
+    intensity.parse(options.intensity)
     together = models.load(model, tiles=options.tiles)
+    if options.tiles and together.side < 32:
+        raise ValueError(f"--tiles needs models of 32 px or more, got {together.side} px: smaller"
+                         " pieces see too little; leave it out")
     if together.classes and options.threshold != 0.5:
         raise ValueError(
             f"--threshold {options.threshold} has no meaning for a model of several classes"
@@ -92,24 +109,38 @@ def _find_truths(
 ) -> truth.Truth | None:
     """Find the true masks in a folder, and refuse those that were drawn here; None if not asked."""
     if folder is None:
+        if mask_values != "auto":
+            raise ValueError(f"--mask-values {mask_values} says what true masks mean, and there are"
+                             " none without --truth MASKS; add that, or leave it out")
         return None
     paths = [picture.path for picture in found]
     truths = truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
-    for mask in (mask for masks in truths.files.values() for mask in masks):
-        if mask.resolve().is_relative_to(out.resolve()) and outputs.read_record(mask) is not None:
+    drawn = [mask for mask in {mask for masks in truths.files.values() for mask in masks}
+             if outputs.read_record(mask) is not None]
+    for mask in drawn:
+        if mask.resolve().is_relative_to(out.resolve()):
             raise ValueError(
                 f"{workspace.shown(mask)} is no true mask: predict drew it, into this --out; name"
                 " with --truth the folder that holds the true ones"
             )
+    if drawn:
+        truths.notes.append(f"{_count(len(drawn), 'true mask')} drawn by predict, such as"
+                            f" {workspace.shown(min(drawn))}: this compares two predictions")
     return truths
 
 
-def _check_out(out: Path) -> None:
-    """Raise ValueError if `out` cannot become a folder because a file stands in its way."""
-    for place in (out, *out.parents):
+def _check_out(out: Path, options: Options) -> None:
+    """Raise ValueError if `out` cannot become a folder, or may not be written to."""
+    wanted = {out / Path(file).parts[0] for file in options.companions("x").values()}
+    for place in (out, *out.parents, out / "masks", *wanted):
         if place.exists() and not place.is_dir():
             raise ValueError(f"--out must be a folder, new or not, but {os.fspath(place)!r} is a"
                              " file; name another")
+    there = next(place for place in (out, *out.parents) if place.exists())
+    for place in (there, out / "masks", *wanted):
+        if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+            raise ValueError(f"--out {out}: {os.fspath(place)!r} may not be written to; name"
+                             " another, or get leave to write there")
 
 
 def _is_output(path: Path, out: Path) -> bool:
@@ -222,9 +253,13 @@ def _summarize(
         more = ", ..." * (len(skipped) > 3)
         print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")
     if not rows:
-        print("no picture was found: PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM are read")
+        print("no picture was found (none that predict has drawn counts): PNG, JPEG, TIFF, BMP,"
+              " WebP, GIF and DICOM are read")
     if doubtful:
         print(f"{_count(doubtful, 'mask')} to look at first: `check` is yes in {out / table.TABLE}")
+    if own := sum(job.KEPT in row.get("notes", "") for row in rows.values()):
+        print(f"{_count(own, 'file')} in {out / 'labelme'} not drawn by predict, or corrected: left"
+              " as they are")
     if truths:
         print(*truths.notes, truth.summary(list(rows.values())), sep="\n")
     print("Not for clinical use: look at each mask before you use it")
@@ -232,27 +267,3 @@ def _summarize(
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
-
-
-@contextlib.contextmanager
-def _bar(total: int) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal how far it is, and give the function that counts one and prints a word."""
-    from rich import progress as rich
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    columns = (rich.TextColumn("predicting"), rich.BarColumn(30), rich.MofNCompleteColumn(),
-               rich.TextColumn("{task.fields[rate]}"), rich.TimeRemainingColumn())
-    start, hidden = time.perf_counter(), not console.is_terminal
-    place = Console(quiet=True) if hidden else console  # rich 13 ends a line even then
-    with rich.Progress(*columns, console=place, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=total, rate="")
-
-        def tell(word: str) -> None:
-            done = bar.tasks[0].completed + 1
-            rate = f"{done / (time.perf_counter() - start):.1f} pictures/s"
-            bar.update(task, advance=1, rate=rate)
-            if word:
-                console.print(word, markup=False, highlight=False, soft_wrap=True)
-
-        yield tell

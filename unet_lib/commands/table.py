@@ -29,7 +29,8 @@ masks/          8-bit PNG, 0 and 255, on the pixel grid of each picture (turned 
 overlays/       the picture as the model saw it, with the mask's outline, one colour a class
 probabilities/  16-bit PNG; divided by 65535: the probability of foreground at each pixel; of
                 several classes in folders 1, 2 and so on
-labelme/        outlines that LabelMe opens for correction
+labelme/        outlines that LabelMe opens for correction, and beside each its picture in 8 bits;
+                an outline that was corrected is not drawn anew
 
 Columns of predictions.csv
 file                  path from the folder that was given
@@ -42,7 +43,8 @@ confidence_rim        how sure the model is along the outline, 0 to 1: mean of |
 doubt                 1 less the Dice that the probabilities let expect, 0 to 1
 check, reason         yes where someone should look, and why
 seconds               spent on this picture
-area_mm2              foreground where the file knows the size of its pixels, else empty
+area_mm2              foreground where the file knows the size of its pixels, else empty; of a
+                      DICOM that is not calibrated the size at the detector, a little too large
 lung_ratio            width between the lungs / inner width of the chest, else empty
 view                  which window or look-up table a DICOM was shown with
 notes                 what was noticed when the file was read

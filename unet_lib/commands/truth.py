@@ -77,7 +77,8 @@ def find(
         pictures: files with one picture each.
         folder: masks, or a whole data set with masks in it; links are followed.
         mask_values: see `masks.decide`.
-        classes: names of those that the prediction tells apart; "auto" takes their numbers.
+        classes: names of those that the prediction tells apart; "auto" takes them where the masks
+            hold such labels, as LabelMe's do, else their numbers.
         progress: called with (masks examined, masks in all).
 
     Raises:
@@ -85,11 +86,11 @@ def find(
         ValueError: it holds no mask of these pictures that can be used, what they mean is not
             plain, or they tell other classes apart.
     """
-    line = ", ".join(f"{name}={number}" for number, name in enumerate(classes, 1))
-    mask_values = line if classes and mask_values.strip() == "auto" else mask_values
     wanted = {os.path.realpath(picture): Path(picture) for picture in pictures}
     found = partners.find(wanted.values(), Path(folder))
     counts = _look_at_all(found, wanted, progress)
+    line = _line(counts, classes)
+    mask_values = line if classes and mask_values.strip() == "auto" else mask_values
     meaning = _decide(counts, mask_values)
     if classes and meaning.classes != classes:
         raise ValueError(
@@ -203,6 +204,13 @@ def _look_at_all(
             if progress:
                 progress(number, len(found.masks))
     return counts
+
+
+def _line(counts: dict[str, dict[str, Counts]], classes: tuple[str, ...]) -> str:
+    """Return `mask_values` for classes: by their names if masks hold such labels, or by number."""
+    held = {key for looks in counts.values() for count in looks.values() for key in count.pixels}
+    named = not held.isdisjoint(classes)
+    return ", ".join(f"{c}={c if named else number}" for number, c in enumerate(classes, 1))
 
 
 def _decide(counts: dict[str, dict[str, Counts]], mask_values: str) -> masks.Meaning:

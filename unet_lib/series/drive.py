@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from unet_lib import bootstrap, datasets, workspace
+from unet_lib import bootstrap, console, datasets, workspace
 from unet_lib.series import collect, plan, points, report, sweep
 
 _WORKFLOW = workspace.PROJECT / "workflow"
@@ -31,13 +31,15 @@ def run(
         folder: the folder that holds the notebooks.
 
     Returns:
-        0 if every point is done, 1 if one is not, 130 after Ctrl-C.
+        0 if every point is done, 1 if one is not, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
-        plan.Refused: the file is wrong, another one of its name has made points, or Snakemake is
-            missing; nothing has run.
+        plan.Refused: the file is wrong, another one of its name has made points, Snakemake is
+            missing, or there are fewer cores; nothing has run.
     """
     asked = sweep.read(file, folder=folder)
+    if profile == "local":
+        _check_cores(cores)
     if shutil.which("snakemake", path=_path()) is None:
         how = bootstrap.install_command("batch")
         raise plan.Refused(f"sweeps need Snakemake: {how} in the project's folder")
@@ -57,6 +59,13 @@ def run(
                 print("Interrupted: the same command goes on from here.", file=sys.stderr)
                 return ended[-1]
         return collect.write(home, asked) or int(any(ended))
+
+
+def _check_cores(cores: int | None) -> None:
+    """Refuse more cores than there are: as many points would run at once, each with its memory."""
+    if cores and cores > (here := os.cpu_count() or 1):
+        raise plan.Refused(f"--cores {cores} is more than the {here} of this machine; use at most"
+                           f" {here}, or leave it out")
 
 
 def _check_owner(home: Path, file: Path) -> None:
@@ -202,10 +211,10 @@ def _snakemake(arguments: list[str], home: Path, board: "_Board", lock: int | No
             while job.poll() is None:
                 board.show()
                 time.sleep(0.5)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as end:
             os.killpg(job.pid, signal.SIGINT)
             job.wait()
-            return 130
+            return 128 + console.number_of(end)
         board.show()
         return job.returncode
 

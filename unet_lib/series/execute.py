@@ -13,15 +13,13 @@ from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
 
-from unet_lib import workspace
+from unet_lib import console, workspace
 from unet_lib.series import kernels
 from unet_lib.series.plan import NAME, NEEDS, Run, predecessors
 from unet_lib.series.progress import Board, Line
 from unet_lib.series.report import mean, read_metrics, show_results, show_table, write_report
 
 _STARTS = 120  # s that a kernel may take to answer on a busy machine; papermill would give up early
-
-_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _DEATHS = {
     "SIGKILL": "mostly memory ran out: try a smaller batch_size or image_size, or one notebook at a"
@@ -35,10 +33,6 @@ _DEATHS = {
 
 class NotebookFailed(RuntimeError):
     """A notebook stopped; the message names it, the cell and the error."""
-
-
-class _Ended(KeyboardInterrupt):
-    """A signal other than Ctrl-C that ends this process; its only argument is the number."""
 
 
 class _Stopped(Exception):
@@ -56,14 +50,14 @@ def run_all(runs: list[Run]) -> int:
     for run in runs:
         start = time.time()
         try:
-            with _signals():
+            with console.signals():
                 run_one(run)
             status = "done"
         except Exception as error:  # a full disk, no kernel: the next run may still succeed
             status = "failed"
             print(f"\nFAILED: {_told(error)}", file=sys.stderr, flush=True)
         except KeyboardInterrupt as end:
-            number = signal.Signals(*end.args or [signal.SIGINT])
+            number = console.number_of(end)
             word = f"Ended by {number.name}" if end.args else "Interrupted"
             print(f"\n{word} in run {run.name!r}. The same command goes on from here: training"
                   " resumes at its last finished epoch.", file=sys.stderr)
@@ -73,27 +67,6 @@ def run_all(runs: list[Run]) -> int:
     if len(runs) > 1:
         show_table(("run", "status", "seconds", "validation Dice"), rows)
     return int(any(status == "failed" for _, status, *_ in rows))
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP of a closed terminal, end a run as orderly as Ctrl-C does."""
-
-    def end(number, frame):
-        raise _Ended(number)
-
-    with _handlers({n: end for n in _ENDS if signal.getsignal(n) == signal.SIG_DFL}):
-        yield
-
-
-@contextlib.contextmanager
-def _handlers(wanted: dict) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _told(error: BaseException) -> str:
@@ -200,7 +173,7 @@ def execute_all(parameters: dict[Path, dict[str, object]], folder: Path) -> None
                         todo.clear()
                         board.tell_failure(ended, running.values())
         except KeyboardInterrupt:
-            with _handlers(dict.fromkeys(_ENDS, lambda *_: None)):  # once is enough
+            with console.handlers(dict.fromkeys(console.ENDS, lambda *_: None)):  # once is enough
                 stop.set()
                 kernels.end_all(started.values(), running)
             raise

@@ -82,12 +82,16 @@ def plan(
     """
     if run_name and len(files) > 1:
         raise Refused(f"--run names one run, got {len(files)} parameter files; leave --run away")
+    named = texts.get("run_name")
+    if named == "" or (run_name and named and named != run_name):
+        raise Refused(f"-p run_name is {named!r}" + (f", and --run {run_name!r}" * bool(run_name))
+                      + "; name the run once, as with --run quick_2")
     chosen = select(folder, only, every=every)
     kinds = {n: declared_types(n) for n in select(folder, every=True)}
     runs = []
     for file in files or [None]:
         values = read_parameters(file) if file else {}
-        name = run_name or texts.get("run_name") or values.get("run_name")
+        name = run_name or named or values.get("run_name")
         name = name or (Path(file).stem if file else "quick")
         runs.append(_plan_one(chosen, kinds, values, texts, name))
     names = [run.name for run in runs]

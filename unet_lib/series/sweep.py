@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unet_lib import datasets, workspace
+from unet_lib import datasets, parameters, workspace
 from unet_lib.series import plan
 
 _PARTS = ("base", "grid", "points", "seeds", "folds")
@@ -68,11 +68,13 @@ def read(file: str | Path, *, folder: Path = plan.NOTEBOOKS) -> Sweep:
     for part in asked:
         if part not in _PARTS:
             raise plan.Refused(f"{file} has {part!r}; a sweep has {', '.join(_PARTS)}")
-    base = _base(asked.get("base"))
+    shared, single = _base(asked.get("base"))
+    base = {**shared, **single}
     chosen = list(_settings(asked))
     for varied in chosen:
         if twice := sorted({"run_name", "dataset"} & varied.keys()):
             raise plan.Refused(f"a sweep names runs and data sets itself; take {twice[0]} out")
+    _check_used({name for each in (single, *chosen) for name in each}, folder)
     makers = [_plan({**base, **varied}, name, MAKER, folder) for varied in chosen]
     records = [json.dumps(datasets.record(maker.data), sort_keys=True) for maker in makers]
     points = {}
@@ -105,11 +107,11 @@ def _name(file: Path) -> str:
     try:
         return workspace.check_name("the sweep file's name", file.stem)
     except ValueError as error:
-        raise plan.Refused(str(error)) from None
+        raise plan.Refused(f"{error} (the file is {file.name})") from None
 
 
-def _base(base: object) -> dict[str, object]:
-    """Return what all points share: files in their order, then single values, which win."""
+def _base(base: object) -> tuple[dict[str, object], dict[str, object]]:
+    """Return what all points share: what files say, in their order; single values, which win."""
     if not isinstance(base or {}, dict):
         raise plan.Refused(f"base must hold lines such as 'epochs: 3', got {base!r}")
     values, single = {}, dict(base or {})
@@ -119,7 +121,7 @@ def _base(base: object) -> dict[str, object]:
     values.pop("run_name", None)  # of the file when it stands alone
     if "run_name" in single:
         raise plan.Refused("a sweep names its runs itself; take run_name out of base")
-    return values | single
+    return values, {str(name): value for name, value in single.items()}
 
 
 def _resolve(file: object) -> str:
@@ -150,6 +152,16 @@ def _settings(asked: dict) -> Iterator[dict[str, object]]:
                 yield setting | fold | seed
 
 
+def _check_used(names: set[str], folder: Path) -> None:
+    """Refuse a name that only other notebooks have: it would change nothing, without a word."""
+    books = plan.select(folder, [MAKER, *POINT.split()])
+    known = {name for book in books for name in plan.declared_types(book)}
+    everywhere = {n for book in plan.select(folder, every=True) for n in plan.declared_types(book)}
+    for name in sorted(names & everywhere - known):
+        raise plan.Refused(f"no notebook of a sweep (01, 04 and 05) reads {name}, so it would"
+                           f" change nothing; {parameters.nearest(name, known)}")
+
+
 def _mapping(part: str, found: object) -> dict:
     if not isinstance(found or {}, dict):
         raise plan.Refused(f"{part} must map names to values, got {found!r}")
@@ -165,8 +177,8 @@ def _filled(part: str, found: object) -> list:
 def _folds(number: object) -> list[dict[str, object]]:
     if number is None:
         return []
-    if type(number) is not int or number < 2:
-        raise plan.Refused(f"folds must be a whole number from 2, got {number!r}; use 5")
+    if type(number) is not int or not 2 <= number <= 9999:
+        raise plan.Refused(f"folds must be a whole number from 2 to 9999, got {number!r}; use 5")
     return [{"split": f"{part}/{number}"} for part in range(1, number + 1)]
 
 
