@@ -32,7 +32,7 @@ READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
 
 help:  ## this list
 	@echo "U-Net Lowered. Targets:"
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (3.11 to 3.13); NEWEST=1 or OLDEST=1"
 	@echo "  installs the newest or the lowest versions that pyproject.toml allows, not the tested set"
 
@@ -76,7 +76,7 @@ lab: $(VENV)/.ready  ## JupyterLab, on this machine alone, with a token: make la
 	@$(PY) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=. \
 	    --LabApp.app_settings_dir=docs/lab --LabApp.default_url=/lab/tree/docs/index.md $(LAB_ARGS)
 
-sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm|kubernetes] [DRY=1]
+sweep: $(VENV)/.ready-batch  ## many runs: make sweep SWEEP=file.yaml [CORES=n] [PROFILE=slurm] [DRY=1]
 	@$(PY) -m unet_lib sweep $(SWEEP) $(if $(CORES),--cores $(CORES)) \
 	    $(if $(PROFILE),--profile $(PROFILE)) $(if $(DRY),--dry-run)
 

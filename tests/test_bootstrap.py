@@ -1,5 +1,7 @@
 """The bootstrap cell: inside the checkout from anywhere, and alone in an empty folder."""
 
+import functools
+import importlib
 import os
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ import maintain
 import nbformat
 import pytest
 
+from unet_lib import __main__ as command
 from unet_lib import bootstrap, workspace
 from unet_lib.series import plan
 
@@ -216,6 +219,58 @@ def test_failed_installation_says_what_to_do(pip, monkeypatch):
     pip[1].returncode = 1
     with pytest.raises(RuntimeError, match=r"could not install scipy.*pip install 'scipy"):
         bootstrap.prepare()
+
+
+def test_the_command_that_installs_a_group_is_of_this_python_and_leaves_the_link(monkeypatch):
+    """A plain `pip install .` would leave a copy without notebooks."""
+    monkeypatch.setattr(sys, "executable", "/my work/.venv/bin/python")
+    assert bootstrap.install_command("ship", "publish") == (
+        "'/my work/.venv/bin/python' -m pip install -e '.[ship,publish]'")
+
+
+def test_no_page_and_no_message_puts_a_copy_in_the_place_of_the_link():
+    """`pip install .` beside `make setup` leaves commands that find no notebooks any more."""
+    places = ("*.md", "docs/*.md", "unet_lib/**/*.py", "notebooks/*.ipynb")
+    texts = [path for place in places for path in workspace.PROJECT.glob(place)]
+    assert len(texts) > 100
+    found = [f"{path.name}: {line.strip()}" for path in texts
+             for line in path.read_text("utf-8").splitlines() if "pip install '.[" in line]
+    assert found == []
+
+
+@pytest.mark.parametrize("asked", ["run", "check phantom", "predict x --out o"])
+def test_another_python_is_told_in_one_sentence(asked, tmp_path):
+    """Who types `python -m unet_lib` may mean the system's Python, which has no packages."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "unet_lib", *asked.split()], cwd=tmp_path, text=True,
+        env=os.environ | {"PYTHONPATH": str(workspace.PROJECT)}, capture_output=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    told = f"Refused: this Python, {sys.executable}, has no module "
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_the_sentence_names_the_python_of_the_project(tmp_path, monkeypatch, capsys):
+    missing = functools.partial(importlib.import_module, "not_there.room")
+    monkeypatch.setattr(command, "_run", lambda asked: missing())
+    monkeypatch.setattr(bootstrap, "PROJECT", tmp_path)
+    assert command.main(["run"]) == 2
+    assert "has no module 'not_there'; `make setup` in the project" in capsys.readouterr().err
+    own = tmp_path / ".venv/bin/python"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert command.main(["run"]) == 2
+    assert f"use that of the project: {own} -m unet_lib ..." in capsys.readouterr().err
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert command.main(["run"]) == 2
+    assert "`make setup` in the project" in capsys.readouterr().err
+
+
+def test_a_room_that_is_missing_is_a_fault_and_shown_as_one(monkeypatch):
+    monkeypatch.setattr(command, "_run", lambda asked: importlib.import_module("unet_lib.gone"))
+    with pytest.raises(ModuleNotFoundError):
+        command.main(["run"])
 
 
 def test_exact_set_and_ranges_name_the_same_packages():

@@ -132,7 +132,8 @@ def test_help_answers_from_an_empty_folder(installed, tmp_path, arguments):
 
 def test_run_without_notebooks_is_refused_and_leaves_nothing(installed, tmp_path):
     done = run(installed, "-m", "unet_lib", "run", cwd=tmp_path)
-    assert done.returncode == 2 and "clone the project and call it there" in done.stderr
+    assert done.returncode == 2 and "in a clone of the project, `" in done.stderr
+    assert str(installed) in done.stderr.split("in a clone of the project, `")[1]
     assert list(tmp_path.iterdir()) == []
 
 

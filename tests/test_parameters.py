@@ -133,6 +133,16 @@ def test_numbers_of_numpy_are_numbers():
         ({"draws": 1}, "draws must be a whole number (one has no deviation), 2 or more, got 1; "
                        "use 2"),
         ({"augment": 0}, "augment must be True or False, got 0; use False"),
+        # what papermill and YAML 1.1 hand on as text
+        ({"augment": "false"}, "got 'false'; use False"),
+        ({"augment": "True"}, "got 'True'; use True"),
+        ({"epochs": "2"}, "got '2'; use 2"),
+        ({"epochs": "abc"}, "got 'abc'; use 10"),
+        ({"image_size": "100"}, "got '100'; use 96 or 112"),
+        ({"learning_rate": "1e-4"}, "got '1e-4'; use 0.0001"),
+        ({"learning_rate": "2e-05"}, "got '2e-05'; use 0.00002"),
+        ({"learning_rate": "7"}, "got '7'; use for example 0.001"),
+        ({"learning_rate": "nan"}, "got 'nan'; use for example 0.001"),
         ({"run_name": "a/b/c"}, "got 'a/b/c'; use for example run_name='a_b_c'"),
         ({"strength": 2}, "the series has no parameter 'strength'; "
                           "did you mean 'augmentation_strength'?"),

@@ -107,10 +107,11 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
     "commands.predict": LOW | {"console", "commands.job", "commands.kept", "commands.models",
                                "commands.outputs", "commands.pictures", "commands.table",
                                "commands.truth", "intake.intensity"},
-    "commands.demo": {"commands.job", "commands.models", "commands.pictures"},
-    "__main__": LOW | {"console", "commands.check", "commands.demo", "commands.export",
-                       "commands.job", "commands.predict", "commands.runtimes", "series.plan",
-                       "series.drive", "series.execute", "series.report"},
+    "commands.demo": {"bootstrap", "commands.job", "commands.models", "commands.pictures"},
+    "__main__": LOW | {"bootstrap", "console", "commands.check", "commands.demo",
+                       "commands.export", "commands.job", "commands.predict",
+                       "commands.runtimes", "series.plan", "series.drive", "series.execute",
+                       "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
 

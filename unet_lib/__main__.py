@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from unet_lib import console, workspace
+from unet_lib import bootstrap, console, workspace
 from unet_lib.series import execute, plan
 
 
@@ -163,6 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
         number = console.number_of(end)
         print(f"\nEnded by {number.name}." if end.args else "\nInterrupted.", file=sys.stderr)
         return 128 + number
+    except ModuleNotFoundError as error:
+        print(f"Refused: {bootstrap.lacks(error)}", file=sys.stderr)
+        return 2
     except OSError as error:  # what is printed goes to a full disk, say
         print(f"Stopped: {error}", file=sys.stderr)
         return 1
@@ -224,11 +227,7 @@ def _demo(asked: argparse.Namespace) -> int:
 def _in_checkout(command: str) -> bool:
     """Say whether the notebooks are there; a refusal where they are not."""
     if not workspace.CHECKOUT:
-        print(
-            f"Refused, nothing has run: `{command}` executes the project's notebooks, which"
-            " an installed package does not hold; clone the project and call it there",
-            file=sys.stderr,
-        )
+        print(f"Refused, nothing has run: {bootstrap.no_notebooks(command)}", file=sys.stderr)
     return workspace.CHECKOUT
 
 

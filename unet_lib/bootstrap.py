@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,39 @@ def _install(requirements: list[str]) -> None:
                 f"could not install {', '.join(requirements)}; is there a network? By hand: "
                 f"{sys.executable} -m pip install {' '.join(map(repr, requirements))}"
             )
+
+
+def lacks(error: ModuleNotFoundError) -> str:
+    """Say that the Python that runs now has not what the project needs, and which one has.
+
+    Raises:
+        ModuleNotFoundError: the error itself, where what is missing is a part of the project.
+    """
+    if (error.name or "unet_lib").partition(".")[0] == "unet_lib":
+        raise error
+    told = f"this Python, {sys.executable}, has no module {error.name!r}"
+    own = PROJECT / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if CHECKOUT and own.exists() and Path(sys.prefix) != own.parents[1]:
+        return f"{told}; use that of the project: {own} -m unet_lib ..."
+    return f"{told}; `make setup` in the project's folder makes one that has all that is needed"
+
+
+def no_notebooks(command: str) -> str:
+    """Say that a command needs a clone, and how it gets one; of a package that was installed."""
+    return (
+        f"`{command}` executes the project's notebooks, which the package in"
+        f" {Path(__file__).parent} does not hold; in a clone of the project,"
+        f" `{shlex.quote(sys.executable)} -m pip install -e .` makes this command use those there"
+    )
+
+
+def install_command(*groups: str) -> str:
+    """Return what installs groups of packages of pyproject.toml for the Python that runs now.
+
+    It is editable, as `make setup` leaves the project: a plain `pip install .` would put a copy
+    in the place of the link to this folder, and a copy holds no notebooks.
+    """
+    return f"{shlex.quote(sys.executable)} -m pip install -e '.[{','.join(groups)}]'"
 
 
 def installed_version(package: str) -> str | None:

@@ -21,7 +21,8 @@ def check(**values: object) -> None:
             raise ValueError(f"the series has no parameter {name!r}; {nearest(name, TABLE)}")
         rule = TABLE[name]
         if not (rules.is_a(rule.kind, value) and rule.fits(value)):
-            raise ValueError(f"{name} must be {rule.allowed}, got {value!r}; {rule.remedy(value)}")
+            remedy = rule.remedy(rules.meant(rule.kind, value))
+            raise ValueError(f"{name} must be {rule.allowed}, got {value!r}; {remedy}")
 
 
 def check_all(names: dict[str, object]) -> None:

@@ -1,11 +1,13 @@
 """Kinds of values that a parameter may have, each with what to do if it has another."""
 
+import contextlib
 import difflib
 import math
 import numbers
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from unet_lib import workspace
@@ -52,6 +54,23 @@ def is_a(kind: type, value: object) -> bool:
     if kind is int:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     return isinstance(value, kind)
+
+
+def meant(kind: type, value: object) -> object:
+    """Return the number or truth value that a text says, where one of `kind` is expected.
+
+    papermill and YAML 1.1 hand on as text what they do not take for one: `-p augment false`,
+    `learning_rate: 1e-4`.
+    """
+    if kind is str or not isinstance(value, str):
+        return value
+    word = value.strip().lower()
+    if kind is bool:
+        return {"false": False, "no": False, "off": False, "0": False}.get(word, value)
+    with contextlib.suppress(ValueError):
+        number = float(word)
+        return int(number) if number.is_integer() else number
+    return value
 
 
 def _is_number(value: object) -> bool:
@@ -101,7 +120,11 @@ def real(low: float, high: float, *, ends: str, remedy: str) -> Rule:
         return (value >= low if ends[0] == "[" else value > low) and (
             value <= high if ends[1] == "]" else value < high)
 
-    return Rule(float, allowed, fits, lambda value: remedy)
+    def near(value: object) -> str:
+        usable = is_a(float, value) and fits(value)
+        return f"use {Decimal(repr(float(value))):f}" if usable else remedy
+
+    return Rule(float, allowed, fits, near)
 
 
 def choice(*choices: str) -> Rule:

@@ -80,7 +80,8 @@ def measure(size: int, folder: Path) -> None:
 
 def main() -> None:
     if gone := runtimes.missing(list(runtimes.FORMATS)):
-        print(f"left out: {', '.join(gone)}: not installed; {runtimes.REMEDY}")
+        remedy = runtimes.remedy(list(runtimes.FORMATS))
+        print(f"left out: {', '.join(gone)}: not installed; {remedy}")
         return
     bootstrap.quieten()
     for size in map(int, sys.argv[1:] or ["256"]):

@@ -1,9 +1,11 @@
 """`check` says what would be trained, or what to change; it writes only where it is told to."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -309,6 +311,14 @@ def test_an_installed_package_checks_too(tmp_path):
     assert f"next, in the project: make run PARAMS={tmp_path / 'o/check.yaml'}\n" in done.stdout
     assert state(tmp_path / "site") == before
     assert {p.name for p in tmp_path.iterdir()} == {"site", "films", "o"}
+
+
+def test_the_next_command_takes_a_file_whose_path_holds_blanks_for_one(tmp_path):
+    """`make run PARAMS="my films/check.yaml"` are two files."""
+    plain, blanks = Path("/films/check.yaml"), Path("/my films/Söhne & co/check.yaml")
+    assert check._command(plain) == "make run PARAMS=/films/check.yaml"
+    *call, last = shlex.split(check._command(blanks))
+    assert call == [sys.executable, "-m", "unet_lib", "run", "--params"] and last == str(blanks)
 
 
 def test_help_answers():

@@ -1,6 +1,7 @@
 """The demo without its page: what it answers is what `predict` writes."""
 
 import builtins
+import sys
 import threading
 
 import cv2
@@ -84,4 +85,5 @@ def test_without_gradio_one_sentence_says_what_to_install(monkeypatch, capsys):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert demo.run() == 2
-    assert "pip install -e '.[demo]'" in capsys.readouterr().err
+    told = f"{sys.executable} -m pip install -e '.[demo]' in the project's folder"
+    assert told in capsys.readouterr().err

@@ -73,7 +73,8 @@ def test_missing_packages_are_named_before_any_work(without, tmp_path, capsys, m
     assert (code, out) == (2, "") and not (tmp_path / "o").exists()
     assert err == (
         "Refused, nothing was written: onnx, openvino, litert need packages that are not installed"
-        " (tf2onnx, nncf); pip install -e '.[ship]' in the project's folder brings all of them\n"
+        f" (tf2onnx, nncf); {sys.executable} -m pip install -e '.[ship]' in the project's"
+        " folder brings all of them\n"
     )
 
 
@@ -326,8 +327,8 @@ def test_a_package_is_refused_where_nothing_checks_it_or_its_place_is_taken(
     assert code == 2 and not (tmp_path / "o").exists()
     assert err == (
         "Refused, nothing was written: bioimageio needs packages that are not installed"
-        " (bioimageio.core); pip install -e '.[ship,publish]' in the project's folder brings all"
-        " of them\n"
+        f" (bioimageio.core); {sys.executable} -m pip install -e '.[ship,publish]' in the"
+        " project's folder brings all of them\n"
     )
     (tmp_path / "o").mkdir()
     (tmp_path / "o/a-huggingface").touch()
@@ -367,8 +368,8 @@ def test_a_missing_runtime_is_named(without, tmp_path, capsys):
     path = exported(tmp_path)
     (tmp_path / "x.png").touch()
     assert __main__.main(["predict", "x.png", "--out", "o", "--model", str(path)]) == 2
-    assert "x.onnx needs the package onnxruntime, which is not installed; pip" in (
-        capsys.readouterr().err)
+    assert ("x.onnx needs the package onnxruntime, which is not installed;"
+            f" {sys.executable} -m pip install -e '.[ship]'") in capsys.readouterr().err
 
 
 def test_weights_that_were_exchanged_are_noticed(tmp_path):

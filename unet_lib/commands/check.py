@@ -163,7 +163,14 @@ def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
         plt.close(figure)
     _say(f"written: {out / 'check.yaml'}, {out / 'contact_sheet.png'}")
     where = "" if workspace.CHECKOUT and Path.cwd() == workspace.PROJECT else ", in the project"
-    _say(f"next{where}: make run PARAMS={shlex.quote(str((out / 'check.yaml').absolute()))}")
+    _say(f"next{where}: {_command((out / 'check.yaml').absolute())}")
+
+
+def _command(file: Path) -> str:
+    """Return what trains as a file says; make would take a name with blanks for several."""
+    plain, quoted = str(file), shlex.quote(str(file))
+    run = f"{shlex.quote(sys.executable)} -m unet_lib run --params"
+    return f"make run PARAMS={plain}" if plain == quoted else f"{run} {quoted}"
 
 
 def contact_sheet(tree: Tree, audited: Audited):

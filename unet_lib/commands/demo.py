@@ -7,6 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from unet_lib import bootstrap
 from unet_lib.commands import job, models, pictures
 
 _ONE_AT_A_TIME = threading.Lock()  # a model keeps its inputs while it computes
@@ -31,8 +32,9 @@ def run(model: str | None = None, *, port: int | None = None) -> int:
     try:
         import gradio
     except ImportError as error:
-        print(f"Refused: the demo needs Gradio ({error}): pip install -e '.[demo]'",
-              file=sys.stderr)
+        how = bootstrap.install_command("demo")
+        told = f"Refused: the demo needs Gradio ({error}): {how} in the project's folder"
+        print(told, file=sys.stderr)
         return 2
     try:
         together = models.load(model)

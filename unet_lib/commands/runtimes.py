@@ -33,7 +33,7 @@ PUBLISHED = {
 }
 """Modules of what is made to be handed on; an ONNX file lies in each."""
 
-REMEDY = "pip install -e '.[ship]' in the project's folder brings all of them"
+_BRINGS = "in the project's folder brings all of them"
 
 
 class Exported:
@@ -96,7 +96,8 @@ def missing(formats: Sequence[str]) -> list[str]:
 
 def remedy(formats: Sequence[str]) -> str:
     """Return how one gets what `missing` names."""
-    return REMEDY.replace("ship", "ship,publish") if "bioimageio" in formats else REMEDY
+    groups = ("ship", "publish") if "bioimageio" in formats else ("ship",)
+    return f"{bootstrap.install_command(*groups)} {_BRINGS}"
 
 
 def _installed(name: str) -> bool:
@@ -132,7 +133,7 @@ def load(path: Path) -> Exported:
     if importlib.util.find_spec(PACKAGES[kind][0]) is None:
         raise ValueError(
             f"{workspace.shown(path)} needs the package {PACKAGES[kind][0]}, which is not"
-            f" installed; {REMEDY}"
+            f" installed; {remedy([kind])}"
         )
     opened = {"onnx": _onnx, "openvino": _openvino, "litert": _litert}[kind]
     try:

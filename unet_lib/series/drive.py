@@ -41,8 +41,8 @@ def run(
     if profile == "local":
         _check_cores(cores)
     if shutil.which("snakemake", path=_path()) is None:
-        raise plan.Refused("sweeps need Snakemake: pip install -e '.[batch]' in the project's"
-                           " folder")
+        how = bootstrap.install_command("batch")
+        raise plan.Refused(f"sweeps need Snakemake: {how} in the project's folder")
     home = workspace.run_dir(asked.name)
     waits = f"another call works on {workspace.shown(home)}; this one goes on when that ends"
     with workspace.alone(home, told=waits) as lock:
