@@ -214,49 +214,6 @@ class Mirror:
         return batch
 
 
-def discs(size, *centres, radius=6):
-    """A black square with white discs; centres are given as row and column."""
-    image = np.zeros((size, size), np.uint8)
-    for row, column in centres:
-        cv2.circle(image, (column, row), radius, 255, -1)
-    return image
-
-
-@pytest.mark.parametrize("zoom", [0.85, 0.92, 1.08, 1.15])
-def test_a_zoomed_probability_lies_where_the_image_had_it(zoom):
-    image, model = discs(64, (14, 20), (40, 45)), Mirror(64)
-    found = prediction.predict(model, image, zooms=(zoom,))
-    away = cv2.distanceTransform(255 - cv2.Canny(image, 50, 200), cv2.DIST_L2, 5) > 1.5
-    assert np.array_equal((found >= 0.5)[away], (image > 0)[away]) and not away.all()
-    for part in (np.s_[:28], np.s_[28:]):  # the middle of each disc, within a tenth of a pixel
-        rows, columns = np.mgrid[:64, :64][:, part]
-        for axis in (rows, columns):
-            wanted, got = (np.average(axis, weights=w[part]) for w in (image, found))
-            assert abs(wanted - got) < 0.1
-    (seen,) = model.seen[0]
-    assert abs(seen.sum() * 255 / image.sum() / zoom**2 - 1) < 0.02
-    centre = np.average(np.mgrid[:64, :64][0][:30], weights=seen[:30])
-    assert abs(centre - (31.5 + zoom * (14 - 31.5))) < 0.1
-
-
-def test_the_mean_over_zooms_is_taken_on_the_models_square(unet):
-    image = discs(96, (30, 30), (60, 70), radius=15) // 2 + noise(96, 96) // 2
-    zooms = (0.92, 1, 1.08)
-    each = [prediction.predict(unet, image, zooms=(zoom,)) for zoom in zooms]
-    mean = prediction.predict(unet, image, zooms=zooms)
-    assert np.abs(each[0] - each[2]).max() > 0.01 and mean.dtype == np.float32
-    assert np.allclose(mean, np.mean(each, axis=0), atol=1e-6)
-    assert np.array_equal(each[1], prediction.predict(unet, image))  # to the bit
-    both = prediction.predict([unet, unet], image, zooms=zooms)
-    assert np.allclose(both, mean, atol=1e-6)
-
-
-def test_edges_are_repeated_beside_a_smaller_image():
-    model, grey = Mirror(32), np.full((32, 32), 200, np.uint8)
-    found = prediction.predict(model, grey, zooms=(0.8, 1.25))
-    assert np.allclose(model.seen, 200 / 255) and np.allclose(found, 200 / 255)
-
-
 def small_net(size):
     """Two levels; what one output pixel sees reaches 10 px at most to each side."""
     keras.utils.set_random_seed(0)
@@ -360,7 +317,7 @@ def threefold():
 
 def test_several_classes_come_at_the_images_own_size_background_first(threefold):
     image, square = noise(40, 56), noise(3, 32, 32)
-    found = prediction.predict(threefold, image, zooms=(1, 0.9))
+    found = prediction.predict(threefold, image)
     assert found.shape == (40, 56, 3) and found.sum(2) == pytest.approx(np.ones((40, 56)), abs=1e-4)
     squares = prediction.predict_squares(threefold, square)
     assert squares.shape == (3, 32, 32, 3)

@@ -81,23 +81,17 @@ def resized(unet: keras.Model, size: int) -> keras.Model:
     return copy
 
 
-def predict(
-    unet: keras.Model | Sequence[keras.Model],
-    image: np.ndarray,
-    *,
-    zooms: Sequence[float] = (1.0,),
-) -> np.ndarray:
+def predict(unet: keras.Model | Sequence[keras.Model], image: np.ndarray) -> np.ndarray:
     """Return the probability of lung at each pixel of one image.
 
     Args:
         unet: any model from `build_unet`, or several; see `predict_all`.
         image: (H, W) uint8 in [0, 255].
-        zooms: see `predict_all`.
 
     Returns:
         (H, W) float32 in [0, 1]; of a model of several classes (H, W, C + 1), background first.
     """
-    return next(predict_all(unet, [image], zooms=zooms))
+    return next(predict_all(unet, [image]))
 
 
 def predict_all(
@@ -105,7 +99,6 @@ def predict_all(
     images: Iterable[np.ndarray],
     *,
     batch_size: int = 8,
-    zooms: Sequence[float] = (1.0,),
 ) -> Iterator[np.ndarray]:
     """Give the probability of lung for each image, at its own size.
 
@@ -115,8 +108,6 @@ def predict_all(
         images: (H, W) uint8 in [0, 255] each; sizes may differ. They are asked for as needed, so
             that a generator keeps no more than a batch in memory.
         batch_size: images that a model sees at once.
-        zooms: each model sees the image enlarged about its centre by these factors in turn (cut
-            off above 1, its edge pixels repeated below 1); the mean of what it says is taken.
 
     Returns:
         For each image in turn (H, W) float32 in [0, 1]; of models of several classes (H, W, C + 1),
@@ -125,10 +116,10 @@ def predict_all(
     unets, images = _listed(unet), iter(images)
     sizes = {model.input_shape[1] for model in unets}
     while batch := list(itertools.islice(images, batch_size)):
-        squares = {size: [pixels.resize_image(one, size) for one in batch] for size in sizes}
+        seen = {s: pixels.to_float([pixels.resize_image(one, s) for one in batch]) for s in sizes}
         shapes = [image.shape for image in batch]
         batch.clear()  # before the next one is asked for
-        found = [_zoomed(model, squares[model.input_shape[1]], zooms) for model in unets]
+        found = [model.predict_on_batch(seen[model.input_shape[1]]) for model in unets]
         for shape, *probabilities in zip(shapes, *found, strict=True):
             mean, *others = (pixels.resize_probability(one, shape) for one in probabilities)
             for other in others:
@@ -257,28 +248,6 @@ def clean_up(prediction: np.ndarray, *, parts: int = 2) -> np.ndarray:
 def _listed(unet: keras.Model | Sequence[keras.Model]) -> list[keras.Model]:
     """Return one model or several as a list."""
     return list(unet) if isinstance(unet, list | tuple) else [unet]
-
-
-def _zoomed(unet: keras.Model, squares: list[np.ndarray], zooms: Sequence[float]) -> np.ndarray:
-    """Return the mean over zooms of what a model says of squares (S, S): (N, S, S, C) float32."""
-    total = np.float32(0)
-    for zoom in zooms:
-        seen = squares if zoom == 1 else [_zoom(square, zoom) for square in squares]
-        found = unet.predict_on_batch(pixels.to_float(seen))
-        if zoom != 1:
-            found = np.stack([_zoom(one, 1 / zoom).reshape(one.shape) for one in found])
-        total = total + found
-    return total / np.float32(len(zooms))
-
-
-def _zoom(square: np.ndarray, factor: float) -> np.ndarray:
-    """Enlarge a square about its centre, and keep its size; edge pixels are repeated."""
-    middle = (len(square) - 1) / 2 * (1 - factor)
-    matrix = np.array([[factor, 0, middle], [0, factor, middle]])
-    size = square.shape[1::-1]
-    return cv2.warpAffine(
-        square, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
 
 
 class _Span(NamedTuple):
