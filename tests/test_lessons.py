@@ -188,6 +188,29 @@ def test_tensorboard_of_notebook_04_writes_where_asked_and_is_no_other_run(tmp_p
     assert runs.read_record(space["run"])["status"] == "finished"  # opened, not begun anew
 
 
+def run_cell(notebook: str, cell_id: str, **known) -> dict:
+    """Run one cell of a notebook with what it needs from the cells before; return all names."""
+    (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
+    (source,) = (cell.source for cell in nbformat.read(path, 4).cells if cell.id == cell_id)
+    space = {"np": np, "metrics": metrics, **known}
+    exec(compile(source, f"{path.name}, {cell_id}", "exec"), space)
+    return space
+
+
+def test_notebook_05_scores_each_class_against_all_others_and_takes_the_mean():
+    mask = np.array([[1, 1, 2, 0], [1, 1, 2, 0]])
+    guess = np.array([[1, 1, 1, 0], [1, 1, 2, 0]])
+    known = {"unet": None, "folder": None, "validation_ids": ["a"], "classes": ["one", "two"]}
+    known["datasets"] = SimpleNamespace(read_pairs=lambda *_: [(None, mask)])
+    known["prediction"] = SimpleNamespace(
+        predict=lambda *_: np.eye(3)[guess], to_mask=lambda p: p.argmax(axis=2))
+    found = run_cell("05", "set-loop", **known)
+    ((one, two),) = found["by_class"]
+    assert (one["dice"], two["dice"], two["recall"]) == (8 / 9, 2 / 3, 1 / 2)
+    assert found["scores"]["dice"] == pytest.approx([(8 / 9 + 2 / 3) / 2])
+    assert np.all(np.array(found["curves"]) == 1)  # of both classes together
+
+
 def test_distances_of_notebook_06_are_the_librarys():
     distances = lift("06", "distances")["distances"]
     for truth, guess in masks():
