@@ -7,12 +7,23 @@ from types import SimpleNamespace
 
 import cv2
 import keras
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
 from scipy import signal
 
-from unet_lib import datasets, metrics, parameters, phantom, pixels, runs, training, workspace
+from unet_lib import (
+    datasets,
+    metrics,
+    parameters,
+    phantom,
+    pixels,
+    plotting,
+    runs,
+    training,
+    workspace,
+)
 from unet_lib.intake import prepare
 from unet_lib.series import study
 
@@ -29,6 +40,12 @@ def lift(notebook: str, *names: str, **known) -> dict:
                 wanted.discard(node.name)
     assert not wanted, f"{path.name} defines no {wanted}"
     return space
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
 
 
 def masks(count=50):
@@ -218,6 +235,30 @@ def test_distances_of_notebook_06_are_the_librarys():
             there, back = metrics.surface_distances(truth, guess)
             assert np.allclose(sorted(distances(truth, guess)), sorted(there))
             assert np.allclose(sorted(distances(guess, truth)), sorted(back))
+
+
+def test_reliability_curves_of_notebook_06_differ_in_marker_and_line():
+    draw = lift("06", "reliability_curves", plt=plt, plotting=plotting)["reliability_curves"]
+    curve = {"said": [0.1, 0.9], "found": [0.2, 0.8], "error": 0.1}
+    draw({"a": curve, "b": curve})
+    (ax,) = plt.gcf().axes
+    assert ax.get_legend_handles_labels()[1] == ["calibrated", "a, ECE 0.100", "b, ECE 0.100"]
+    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.8]]
+    assert [line.get_marker() for line in ax.lines[1:]] == ["o", "s"]
+    assert [line.get_linestyle() for line in ax.lines[1:]] == ["-", "--"]
+
+
+def test_the_picture_of_doubt_in_notebook_06_is_in_true_grey(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    grey = np.random.default_rng(0).random((2, 5, 5))
+    known = {name: grey for name in ("deviation", "doubt")} | {"wrong": grey > 0.5}
+    run_cell("06", "uncertainty-picture", plt=plt, plotting=plotting, error=np.array([0.1, 0.2]),
+             small_images=np.uint8(255 * grey), **known)
+    axes = plt.gcf().axes
+    assert [ax.get_title() for ax in axes] == ["image", "wrong", "deviation × 4", "doubt"]
+    assert {ax.images[0].get_clim() for ax in axes} == {(0, 1)}
+    assert {ax.images[0].get_cmap().name for ax in axes} == {"gray"}
+    np.testing.assert_array_equal(axes[3].images[0].get_array(), grey[1])  # of the worst image
 
 
 def test_dice_of_an_accuracy_in_notebook_07():

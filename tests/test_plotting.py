@@ -108,15 +108,6 @@ def test_prediction_grid_outlines_truth_and_prediction(pairs):
     assert [text.get_text() for text in legend.get_texts()] == ["truth", "prediction"]
 
 
-def test_reliability_curves_differ_in_marker_and_line():
-    curve = {"said": [0.1, 0.9], "found": [0.2, 0.8], "error": 0.1}
-    ax = plotting.reliability_curves({"a": curve, "b": curve}).axes[0]
-    assert ax.get_legend_handles_labels()[1] == ["calibrated", "a, ECE 0.100", "b, ECE 0.100"]
-    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.8]]
-    assert [line.get_marker() for line in ax.lines[1:]] == ["o", "s"]
-    assert [line.get_linestyle() for line in ax.lines[1:]] == ["-", "--"]
-
-
 def test_dot_rows_show_each_value_mean_and_interval():
     rows = {"a": [0.1, 0.3], "b": [0.5]}
     intervals = {"a": {"low": 0.15, "high": 0.25}, "b": {"low": 0.5, "high": 0.5}}
@@ -126,12 +117,6 @@ def test_dot_rows_show_each_value_mean_and_interval():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     assert ax.yaxis_inverted() and ax.get_xlabel() == "Dice"
     assert len(plotting.dot_rows(rows, xlabel="Dice").axes[0].lines) == 4
-
-
-def test_panels_are_in_true_grey():
-    ax, other = plotting.panels({"a": np.eye(3), "b": np.zeros((2, 5))}).axes
-    assert (ax.get_title(), other.get_title()) == ("a", "b")
-    assert ax.images[0].get_clim() == (0, 1) and ax.images[0].get_cmap().name == "gray"
 
 
 def test_outline_closes_at_the_edge_and_keeps_the_view():

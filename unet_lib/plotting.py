@@ -175,23 +175,6 @@ def training_curves(
     return figure
 
 
-def reliability_curves(curves: dict[str, dict]) -> Figure:
-    """Draw what was said against what was found, beside the diagonal of a calibrated model.
-
-    Args:
-        curves: name -> what `calibration.reliability` returns.
-    """
-    figure, ax = plt.subplots(figsize=(4.6, 3.8), dpi=DPI, layout="constrained")
-    ax.plot([0, 1], [0, 1], ":", color="black", label="calibrated")
-    styles = (("o-", VALIDATION), ("s--", "black"), ("^-.", "0.5"))
-    for (name, curve), (style, color) in zip(curves.items(), styles, strict=False):
-        label = f"{name}, ECE {curve['error']:.3f}"
-        ax.plot(curve["said"], curve["found"], style, color=color, label=label)
-    ax.set(xlabel="mean probability said", ylabel="share that is lung")
-    ax.legend(fontsize=9)
-    return figure
-
-
 def dot_rows(
     rows: dict[str, Sequence[float]], *, xlabel: str, intervals: dict[str, dict] | None = None
 ) -> Figure:
@@ -212,18 +195,6 @@ def dot_rows(
         ax.plot(np.mean(values), place + 0.15, "D", color=VALIDATION)
     ax.set_yticks(range(len(rows)), rows)
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
-    return figure
-
-
-def panels(shown: dict[str, np.ndarray]) -> Figure:
-    """Show arrays side by side in grey.
-
-    Args:
-        shown: title -> (H, W), 0 black and 1 white.
-    """
-    figure, axes = _panels(1, len(shown), side=2.1)
-    for ax, (name, values) in zip(axes[0], shown.items(), strict=True):
-        _show(ax, values, name, top_value=1)
     return figure
 
 
