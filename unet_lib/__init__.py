@@ -13,7 +13,7 @@ Flat rooms, which notebooks import:
 - `runs`, `training`: the record of a run; callbacks that keep it and watch it
 - `model_files`: a model's file, looked through before Keras opens it
 - `prediction`: a trained model on pictures in memory
-- `plotting`: figures that more than one notebook shows
+- `plotting`: figures of the notebooks
 - `experiments`: many small trainings, compiled, remembered in a table, and its figures
 - `trials`: trials of notebook 07, with data spoiled on purpose; a whole run by a recipe
 - `parallel`: one training on several processes, on Keras' JAX backend
