@@ -1,4 +1,4 @@
-"""Checks of what a reader writes about training and its result: notebooks 04 to 06, 09, 10."""
+"""Checks of what a reader writes about training and its result: notebooks 04 to 06, 09 to 11."""
 
 from collections.abc import Callable
 
