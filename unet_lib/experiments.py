@@ -153,7 +153,15 @@ def compile_unet(
 def score(
     unet: keras.Model, pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, outlines: bool = False
 ) -> dict[str, float]:
-    """Return the mean of some measures over pairs, at a threshold of 0.5 and at their own size.
+    """Return the means over pairs of what `score_each` measures; arguments as there."""
+    rows = score_each(unet, pairs, outlines=outlines)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def score_each(
+    unet: keras.Model, pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, outlines: bool = False
+) -> list[dict[str, float]]:
+    """Measure a model on each pair, at a threshold of 0.5 and at its own size.
 
     Args:
         unet: any model from `build_unet`.
@@ -162,20 +170,20 @@ def score(
         outlines: measure hd95 too, as a share of the image's width; it takes longer.
 
     Returns:
-        dice, accuracy, and perhaps hd95.
+        For each pair dice, accuracy, and perhaps hd95.
     """
     kept, again = itertools.tee(pairs)  # a batch apart at most
     rows = []
     for (_, mask), probability in zip(
         kept, prediction.predict_all(unet, (image for image, _ in again)), strict=True
     ):
-        row = metrics.score(mask > 0, probability >= 0.5)
+        found = metrics.score(mask > 0, probability >= 0.5)
+        row = {name: found[name] for name in ("dice", "accuracy")}
         if outlines:
             surface = metrics.surface_score(mask > 0, probability >= 0.5, tolerance=0)
             row["hd95"] = surface["hd95"] / mask.shape[1]
         rows.append(row)
-    names = ("dice", "accuracy", "hd95") if outlines else ("dice", "accuracy")
-    return {name: float(np.mean([row[name] for row in rows])) for name in names}
+    return rows
 
 
 def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:

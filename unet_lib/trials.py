@@ -18,7 +18,6 @@ from unet_lib import (
     calibration,
     datasets,
     experiments,
-    metrics,
     pixels,
     plotting,
     prediction,
@@ -232,13 +231,9 @@ def judge_run(run: Path, folder: Path, ids: list[str]) -> dict[str, np.ndarray]:
     unet = prediction.foreground(prediction.load(run / "best.keras"))
     pictures, numbers = batches.open_arrays(folder, ids, image_size=unet.input_shape[1])
     said, masks = prediction.predict_squares(unet, pictures), np.minimum(numbers, 1)
-    found = {"dice": [], "hd95": [], "ece": [calibration.reliability(masks, said)["error"]]}
-    for image, mask in datasets.read_pairs(folder, ids):
-        mask, guess = np.minimum(mask, 1), prediction.predict(unet, image) >= 0.5
-        found["dice"].append(metrics.dice(mask, guess))
-        surface = metrics.surface_score(mask, guess, tolerance=0)
-        found["hd95"].append(surface["hd95"] / mask.shape[1])
-    return {name: np.array(numbers) for name, numbers in found.items()}
+    rows = experiments.score_each(unet, datasets.read_pairs(folder, ids), outlines=True)
+    found = {name: np.array([row[name] for row in rows]) for name in ("dice", "hd95")}
+    return found | {"ece": np.array([calibration.reliability(masks, said)["error"]])}
 
 
 def ranges(found: dict[str, np.ndarray], measure: str, *, beside: str | None = None) -> Figure:
