@@ -2,7 +2,7 @@
 
 Flat rooms, which notebooks import:
 
-- `workspace`: project, data and run folders, names, atomic files and folders, locks
+- `workspace`: project, data and run folders, names, atomic files, locks
 - `bootstrap`: what a fresh kernel needs before anything else
 - `rules`, `parameters`: kinds of values; every parameter's type, range, choices and remedy
 - `phantom`: synthetic chest X-rays

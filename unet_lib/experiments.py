@@ -94,7 +94,9 @@ def build(
 
     Args:
         settings: by name, with others that are passed over.
-        total_steps, metrics, classes: as for `compile_unet`.
+        total_steps: steps of all epochs together.
+        metrics: whether accuracy and Dice are watched.
+        classes: names of the classes that the masks tell apart; none for one.
     """
     layers = {name: settings[name] for name in LAYERS}
     unet = architecture.build_unet(settings["image_size"], **layers, classes=len(classes) or 1)

@@ -14,6 +14,7 @@ from concurrent import futures
 from pathlib import Path
 
 from unet_lib import workspace
+from unet_lib.intake import safekeeping
 from unet_lib.series import kernels
 from unet_lib.series.plan import NAME, NEEDS, Run, predecessors
 from unet_lib.series.progress import Board, Line
@@ -149,7 +150,7 @@ def _own_data(run: Run) -> Iterator[None]:
             if not record.keys() >= set(datasets.RECORDED):  # it has to be there already
                 record = _made_as(folder, run.data)
             if record:
-                stack.enter_context(workspace.using(folder, record, who=f"run {run.name!r}"))
+                stack.enter_context(safekeeping.using(folder, record, who=f"run {run.name!r}"))
         yield
 
 
