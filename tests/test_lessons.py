@@ -248,19 +248,6 @@ def test_reliability_curves_of_notebook_06_differ_in_marker_and_line():
     assert [line.get_linestyle() for line in ax.lines[1:]] == ["-", "--"]
 
 
-def test_the_picture_of_doubt_in_notebook_06_is_in_true_grey(monkeypatch):
-    monkeypatch.setattr(plt, "show", lambda: None)
-    grey = np.random.default_rng(0).random((2, 5, 5))
-    known = {name: grey for name in ("deviation", "doubt")} | {"wrong": grey > 0.5}
-    run_cell("06", "uncertainty-picture", plt=plt, plotting=plotting, error=np.array([0.1, 0.2]),
-             small_images=np.uint8(255 * grey), **known)
-    axes = plt.gcf().axes
-    assert [ax.get_title() for ax in axes] == ["image", "wrong", "deviation × 4", "doubt"]
-    assert {ax.images[0].get_clim() for ax in axes} == {(0, 1)}
-    assert {ax.images[0].get_cmap().name for ax in axes} == {"gray"}
-    np.testing.assert_array_equal(axes[3].images[0].get_array(), grey[1])  # of the worst image
-
-
 def test_dice_of_an_accuracy_in_notebook_07():
     """Where as many pixels are missed as invented, the formula is exact."""
     dice_of = lift("07", "dice_of")["dice_of"]

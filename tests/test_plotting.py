@@ -110,6 +110,12 @@ def test_dot_rows_show_each_value_mean_and_interval():
     assert len(plotting.dot_rows(rows, xlabel="Dice").axes[0].lines) == 4
 
 
+def test_panels_are_in_true_grey():
+    ax, other = plotting.panels({"a": np.eye(3), "b": np.zeros((2, 5))}).axes
+    assert (ax.get_title(), other.get_title()) == ("a", "b")
+    assert ax.images[0].get_clim() == (0, 1) and ax.images[0].get_cmap().name == "gray"
+
+
 def test_outline_closes_at_the_edge_and_keeps_the_view():
     figure, ax = plt.subplots()
     mask = np.zeros((6, 9), bool)

@@ -193,6 +193,18 @@ def dot_rows(
     return figure
 
 
+def panels(shown: dict[str, np.ndarray]) -> Figure:
+    """Show arrays side by side in grey.
+
+    Args:
+        shown: title -> (H, W), 0 black and 1 white.
+    """
+    figure, axes = _panels(1, len(shown), side=2.1)
+    for ax, (name, values) in zip(axes[0], shown.items(), strict=True):
+        _show(ax, values, name, top_value=1)
+    return figure
+
+
 def outline(ax: Axes, mask: np.ndarray, *, color: str, style: str | None = None) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
