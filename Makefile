@@ -37,7 +37,7 @@ help:  ## this list
 run: $(VENV)/.ready $(if $(ALL),$(READY_ALL))  ## the lesson: make run [PARAMS="a.yaml b.yaml"] [RUN=name] [ALL=1]
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN)) $(if $(ALL),--all)
 
-test: lint  ## everything that CI checks on every commit: lint, unit tests, the lesson
+test: lint  ## what every commit has to pass: lint, unit tests, the lesson
 	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) $(LESSON) $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
 	$(PY) -m pytest $(OTHERS); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \

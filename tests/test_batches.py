@@ -101,6 +101,15 @@ def test_a_resumed_stream_repeats_the_uninterrupted_one_bit_for_bit(augment):
     assert any((a[0] != b[0]).any() for a, b in zip(whole, other, strict=True))
 
 
+def test_no_two_batches_of_a_training_are_augmented_alike():
+    def tell(image, mask, *, seed, place):
+        return image, tf.zeros_like(mask) + tf.cast(seed[1], tf.float32)
+
+    options = {"batch_size": 3, "epochs": 4, "seed": 5, "augment": tell}
+    steps = [mask.max() for _, mask in as_arrays(batches.training_batches(*ramp(), **options))]
+    assert steps == list(range(12))
+
+
 @pytest.mark.parametrize("augment", [None, Augmentation(flip=True)])
 def test_the_pieces_of_all_processes_are_the_whole_batches(augment):
     """Each process reads its own piece, augmented as in the whole batch; full batches alone."""

@@ -1,4 +1,7 @@
-"""The command line: `python -m unet_lib run`, `check`, `predict`, `export`, `sweep`, `demo`."""
+"""Run the notebooks, audit images and masks, predict masks, write models for other programs.
+
+The command line: `python -m unet_lib COMMAND`, or `unet-lowered COMMAND`.
+"""
 
 import argparse
 import math
@@ -6,33 +9,39 @@ import os
 import sys
 from pathlib import Path
 
-from unet_lib import series, workspace
+from unet_lib import workspace
 from unet_lib.series import execute, plan
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
-    about = series.__doc__.split("\n\n")[0]
+    about = __doc__.split("\n\n")[0]
     parser = argparse.ArgumentParser(prog="python -m unet_lib", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="execute the notebooks; exit 0 only if every one ran")
+    run = commands.add_parser(
+        "run", help="execute the notebooks; exit 0 only if every one ran",
+        description="Execute the notebooks, into runs/NAME/notebooks and a report on one page."
+        " Stop it when you like; the same command goes on at the last finished epoch.",
+        epilog="exit code 0: every notebook ran; 1: one failed; 2: refused; 130: Ctrl-C")
     add = run.add_argument
     add("--params", action="append", default=[], metavar="FILE", type=_filled,
         help="YAML file of parameters; given several times: several runs, one after another")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="one parameter; wins over the files")
     add("--run", metavar="NAME", type=_filled,
-        help="folder under runs/ (default: the file's stem, or 'quick')")
+        help="folder under runs/ (default: the file's run_name or its stem, or 'quick')")
     which = run.add_mutually_exclusive_group()
     which.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="such as 04_train")
     which.add_argument("--all", action="store_true", help="the notebooks for practitioners, from 10"
                        " on, too (default: the lesson, 01 to 09)")
     look = commands.add_parser(
-        "check", help="audit X-rays and masks of one's own, and say what would be trained on them"
-    )
+        "check", help="audit X-rays and masks of one's own, and say what would be trained on them",
+        description="Read all X-rays and masks of a source, say what was found, what to change and"
+        " how one would train. Nothing is written without --out, and nothing into the source.",
+        epilog="exit code 0: a training could begin; 1: it could not; 2: refused; 130: Ctrl-C")
     add = look.add_argument
     add("source", metavar="SOURCE", type=_filled,
-        help="a folder, a CSV list, 'phantom' or 'kaggle:owner/name'")
+        help="a folder, a CSV list, 'phantom', 'kaggle' or 'kaggle:owner/name'")
     add("--out", metavar="DIR", type=_filled, help="write check.yaml and contact_sheet.png there")
     add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of notebook 01, such as: -p mask_values 1,2")
@@ -58,10 +67,10 @@ def _add_predict(commands) -> None:
     add("--out", required=True, metavar="DIR", type=_filled,
         help="where to write; nothing of yours is changed")
     add("--model", metavar="RUN_OR_FILE", type=_filled,
-        help="a .keras file, or a finished run; several, with commas between, are averaged"
-        " (default: the model that was trained on phantoms)")
+        help="a finished run, a .keras file or one that `export` wrote; several, with commas"
+        " between, are averaged (default: the model that was trained on phantoms)")
     add("--threshold", type=_share, default=0.5, metavar="T",
-        help="probability from which a pixel is foreground (default 0.5), not of several")
+        help="probability from which a pixel is foreground (default 0.5); of one class alone")
     add("--truth", metavar="MASKS", type=_filled, help="folder of true masks: adds Dice and HD95")
     add("--mask-values", default="auto", metavar="VALUES",
         help="what is foreground in the true masks, such as 1,2 (default: what is plain; of a model"
@@ -89,8 +98,8 @@ def _add_export(commands) -> None:
         " lungs.tflite. A JSON file beside each says what it takes and gives. `predict --model"
         " FILE` runs them without TensorFlow. To publish a model, with its card: --format"
         " bioimageio writes DIR/lungs.bioimageio.zip, --format huggingface the folder"
-        " DIR/lungs-huggingface; nothing is uploaded. Needs packages: pip install '.[ship]', for"
-        " bioimageio '.[ship,publish]'",
+        " DIR/lungs-huggingface; nothing is uploaded. Needs packages, in the project's folder: pip"
+        " install -e '.[ship]', for bioimageio '.[ship,publish]'",
         epilog="exit code 0: all was written; 1: a file was not, for it differs; 2: refused",
     )
     add = parser.add_argument
@@ -99,7 +108,7 @@ def _add_export(commands) -> None:
     add("--model", metavar="RUN_OR_FILE", type=_filled,
         help="a .keras file, or a finished run (default: the model that was trained on phantoms)")
     add("--format", choices=("onnx", "openvino", "litert", "bioimageio", "huggingface"),
-        help="this one alone (default: the first three)")
+        help="write this one alone (default: the first three)")
 
 
 def _add_sweep(commands) -> None:
@@ -112,7 +121,7 @@ def _add_sweep(commands) -> None:
     )
     add = parser.add_argument
     add("file", metavar="FILE", type=_filled, help="YAML with base, grid, points, seeds, folds")
-    add("--cores", type=int, metavar="N", help="of this machine (default all); on a cluster, a job")
+    add("--cores", type=int, metavar="N", help="to use (default: all); on a cluster, for each job")
     add("--profile", choices=("local", "slurm", "kubernetes"), default="local",
         help="where jobs run (default: this machine)")
     add("--retries", type=int, default=0, metavar="N", help="more tries for a point that failed")
@@ -124,11 +133,11 @@ def _add_demo(commands) -> None:
     parser = commands.add_parser(
         "demo", help="a page on this machine: drop an X-ray, see its mask (not for clinical use)",
         description="Serve a page on 127.0.0.1 alone: drop an X-ray, see mask, outline and doubt,"
-        " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio:"
-        " pip install '.[demo]'. Ctrl-C ends it",
+        " and download the mask. It is the mask of `predict`. NOT FOR CLINICAL USE. Needs Gradio,"
+        " in the project's folder: pip install -e '.[demo]'. Ctrl-C ends it",
     )
     add = parser.add_argument
-    add("--model", metavar="RUN_OR_FILE", type=_filled, help="as of predict")
+    add("--model", metavar="RUN_OR_FILE", type=_filled, help="as for predict")
     add("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
 
 
@@ -150,7 +159,7 @@ def _share(text: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 failed, 2 refused, 130 interrupted."""
+    """Run the command line; return its exit code: 0, 1 failed, 2 refused, 128 + N by signal N."""
     asked = parse(arguments)
     do = {"run": _run, "check": _check, "predict": _predict, "export": _export, "sweep": _sweep,
           "demo": _demo}[asked.command]

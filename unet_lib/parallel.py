@@ -38,7 +38,7 @@ def join() -> tuple[int, int]:
     if keras.backend.backend() != "jax":
         raise RuntimeError(
             "training on several processes needs Keras on JAX, got the backend"
-            f" {keras.backend.backend()!r}; set KERAS_BACKEND=jax (pip install '.[scale]')"
+            f" {keras.backend.backend()!r}; set KERAS_BACKEND=jax (pip install -e '.[scale]')"
         )
     batches.stay_on_cpu()
     if expected() > 1:

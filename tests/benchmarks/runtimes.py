@@ -1,6 +1,6 @@
 """How long does one picture take in each runtime, and how long until the first? Run alone.
 
-Needs pip install '.[ship]'. Every runtime is timed in turns, in one process; the start, with
+Needs pip install -e '.[ship]'. Every runtime is timed in turns, in one process; the start, with
 imports and all, in a process of its own.
 
     python tests/benchmarks/runtimes.py [SIZE ...]      (256 by default)

@@ -131,5 +131,5 @@ def main(wanted: list[str]) -> None:
 
 if __name__ == "__main__":
     if shutil.which("snakemake", path=drive._path()) is None:
-        sys.exit("this needs Snakemake: pip install '.[batch]'")
+        sys.exit("this needs Snakemake: pip install -e '.[batch]'")
     main(sys.argv[1:])

@@ -13,7 +13,7 @@ from lab import wait_for
 from unet_lib import phantom
 
 pytestmark = pytest.mark.skipif(
-    not find_spec("gradio"), reason="Gradio is not installed: pip install '.[demo]'"
+    not find_spec("gradio"), reason="Gradio is not installed: pip install -e '.[demo]'"
 )
 NOT_HERE = re.compile(r"^(?!http://127\.0\.0\.1:|data:|blob:)")
 

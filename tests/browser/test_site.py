@@ -11,9 +11,9 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from lab import PROJECT
 
-pytest.importorskip("sphinx", reason="Sphinx is not installed: pip install '.[site]'")
+pytest.importorskip("sphinx", reason="Sphinx is not installed: pip install -e '.[site]'")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright",
-                          reason="axe is not installed: pip install '.[browser]'")  # fmt: skip
+                          reason="axe is not installed: pip install -e '.[browser]'")  # fmt: skip
 RULES = {"runOnly": ["wcag2a", "wcag2aa"]}  # contrast and alt text among them
 
 

@@ -84,4 +84,4 @@ def test_without_gradio_one_sentence_says_what_to_install(monkeypatch, capsys):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert demo.run() == 2
-    assert "pip install '.[demo]'" in capsys.readouterr().err
+    assert "pip install -e '.[demo]'" in capsys.readouterr().err

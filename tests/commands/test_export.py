@@ -63,7 +63,7 @@ def test_help_answers_outside_the_checkout(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     told = " ".join(done.stdout.split())
     assert "--format {onnx,openvino,litert,bioimageio,huggingface}" in told
-    assert "pip install '.[ship]'" in told and "'.[ship,publish]'" in told
+    assert "pip install -e '.[ship]'" in told and "'.[ship,publish]'" in told
 
 
 def test_missing_packages_are_named_before_any_work(without, tmp_path, capsys, monkeypatch):
@@ -73,7 +73,7 @@ def test_missing_packages_are_named_before_any_work(without, tmp_path, capsys, m
     assert (code, out) == (2, "") and not (tmp_path / "o").exists()
     assert err == (
         "Refused, nothing was written: onnx, openvino, litert need packages that are not installed"
-        " (tf2onnx, nncf); pip install '.[ship]' in the project's folder brings all of them\n"
+        " (tf2onnx, nncf); pip install -e '.[ship]' in the project's folder brings all of them\n"
     )
 
 
@@ -326,8 +326,8 @@ def test_a_package_is_refused_where_nothing_checks_it_or_its_place_is_taken(
     assert code == 2 and not (tmp_path / "o").exists()
     assert err == (
         "Refused, nothing was written: bioimageio needs packages that are not installed"
-        " (bioimageio.core); pip install '.[ship,publish]' in the project's folder brings all of"
-        " them\n"
+        " (bioimageio.core); pip install -e '.[ship,publish]' in the project's folder brings all"
+        " of them\n"
     )
     (tmp_path / "o").mkdir()
     (tmp_path / "o/a-huggingface").touch()

@@ -149,7 +149,7 @@ def test_no_picture_at_all(tmp_path, capsys):
     put(tmp_path / "in/notes.txt", "hello")
     code, table, said = called("in", "--out", "out", capsys=capsys)
     assert (code, table) == (1, {})
-    assert "no picture was found: PNG, JPEG, TIFF, BMP, WebP and DICOM are read" in said
+    assert "no picture was found: PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM are read" in said
 
 
 @pytest.mark.parametrize("arguments, words", [

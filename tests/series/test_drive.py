@@ -14,7 +14,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_without_snakemake_nothing_begins(folder, monkeypatch):
     monkeypatch.setattr(drive, "_path", lambda: "/nowhere")
-    with pytest.raises(plan.Refused, match=r"sweeps need Snakemake: pip install '.\[batch\]'"):
+    with pytest.raises(plan.Refused, match=r"sweeps need Snakemake: pip install -e '.\[batch\]'"):
         drive.run(toys.study(folder, "seeds: [0]"), folder=folder)
     assert not workspace.run_dir("study").exists()
 

@@ -16,7 +16,7 @@ from unet_lib.commands import convert, models, parity, runtimes
 
 gone = runtimes.missing(tuple(runtimes.FORMATS))
 pytestmark = pytest.mark.skipif(bool(gone), reason=f"not installed: {', '.join(gone)}; pip install"
-                                                   " '.[ship]' brings them")
+                                                   " -e '.[ship]' brings them")
 FLOATS = ("lungs.onnx", "lungs.xml", "lungs.tflite")
 
 

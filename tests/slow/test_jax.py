@@ -10,7 +10,7 @@ import pytest
 
 from unet_lib import workspace
 
-pytest.importorskip("jax", reason="JAX is not installed: pip install '.[scale]'")
+pytest.importorskip("jax", reason="JAX is not installed: pip install -e '.[scale]'")
 HERE = Path(__file__).parent
 
 

@@ -25,7 +25,7 @@ import toys  # noqa: E402
 from unet_lib import workspace  # noqa: E402
 from unet_lib.series import drive  # noqa: E402
 
-pytest.importorskip("snakemake_executor_plugin_kubernetes", reason="pip install '.[batch]'")
+pytest.importorskip("snakemake_executor_plugin_kubernetes", reason="pip install -e '.[batch]'")
 IMAGE = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": str(workspace.PROJECT)}
 """What the image's own environment stands for."""
 

@@ -15,7 +15,7 @@ import pytest
 from unet_lib import datasets, runs, workspace
 from unet_lib.intake import prepare
 
-pytest.importorskip("jax", reason="JAX is not installed: pip install '.[scale]'")
+pytest.importorskip("jax", reason="JAX is not installed: pip install -e '.[scale]'")
 TRAIN = workspace.PROJECT / "workflow" / "train.py"
 LAUNCH = workspace.PROJECT / "workflow" / "launch_hosts.sh"
 BATCH = workspace.PROJECT / "workflow" / "launch_slurm.sh"

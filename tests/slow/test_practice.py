@@ -18,7 +18,7 @@ import test_notebooks  # noqa: E402
 from unet_lib import workspace  # noqa: E402
 from unet_lib.series import plan  # noqa: E402
 
-pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install '.[batch]'")
+pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install -e '.[batch]'")
 TINY = """base: {source: phantom, phantoms: 12, val_fraction: 0.25, dataset: tiny, image_size: 32,
        epochs: 2, batch_size: 3, head: direct, augment: true, required_dice: 0, judged_epoch: last}
 points: [{}, {training_pairs: 6, learning_rate: 0.002, schedule: cosine, width: 8}]
@@ -81,7 +81,7 @@ def papermill_with(values, stem, place, *, folder):
 
 
 def test_notebook_11_with_other_values(tmp_path):
-    pytest.importorskip("jax", reason="JAX is not installed: pip install '.[scale]'")
+    pytest.importorskip("jax", reason="JAX is not installed: pip install -e '.[scale]'")
     values = {"run_name": "other", "scale_epochs": 2}
     papermill_with(values, "11_scale_out", tmp_path, folder=tmp_path)
     assert len(list((tmp_path / "workspace" / "runs").glob("other_*/last.keras"))) == 3

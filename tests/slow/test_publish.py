@@ -19,7 +19,7 @@ from unet_lib.commands import models, parity, runtimes
 BOTH = ("bioimageio", "huggingface")
 gone = runtimes.missing(BOTH)
 pytestmark = pytest.mark.skipif(bool(gone), reason=f"not installed: {', '.join(gone)}; pip install"
-                                                   " '.[ship,publish]' brings them")
+                                                   " -e '.[ship,publish]' brings them")
 TEST = """
 import json, socket, sys
 
@@ -142,7 +142,7 @@ def test_the_card_says_how_the_model_is_loaded(out, unpacked, image, monkeypatch
 
 
 def test_the_hub_reads_the_front_of_the_card(out):
-    hub = pytest.importorskip("huggingface_hub", reason="pip install '.[demo]' brings it")
+    hub = pytest.importorskip("huggingface_hub", reason="pip install -e '.[demo]' brings it")
     read = hub.ModelCard.load(out / "lungs-huggingface" / "README.md").data
     assert (read.license, read.library_name, read.pipeline_tag) == (
         "mit", "keras", "image-segmentation")

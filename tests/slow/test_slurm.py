@@ -16,7 +16,7 @@ import toys  # noqa: E402
 
 from unet_lib import workspace  # noqa: E402
 
-pytest.importorskip("snakemake_executor_plugin_slurm", reason="it needs: pip install '.[batch]'")
+pytest.importorskip("snakemake_executor_plugin_slurm", reason="it needs: pip install -e '.[batch]'")
 CALL = """import sys; from pathlib import Path; from unet_lib.series import drive
 sys.exit(drive.run(sys.argv[1], cores=1, profile="slurm", folder=Path(sys.argv[2])))"""
 

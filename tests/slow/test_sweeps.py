@@ -18,7 +18,7 @@ import toys  # noqa: E402
 from unet_lib import workspace  # noqa: E402
 from unet_lib.series import drive, plan  # noqa: E402
 
-pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install '.[batch]'")
+pytest.importorskip("snakemake", reason="Snakemake is not installed: pip install -e '.[batch]'")
 CALL = """import sys; from pathlib import Path; from unet_lib.series import drive
 sys.exit(drive.run(sys.argv[1], cores=2, folder=Path(sys.argv[2])))"""
 

@@ -29,7 +29,8 @@ def run(model: str | None = None, *, port: int | None = None) -> int:
     try:
         import gradio
     except ImportError as error:
-        print(f"Refused: the demo needs Gradio ({error}): pip install '.[demo]'", file=sys.stderr)
+        print(f"Refused: the demo needs Gradio ({error}): pip install -e '.[demo]'",
+              file=sys.stderr)
         return 2
     try:
         together = models.load(model)
@@ -84,8 +85,8 @@ def build(gradio, together: models.Together, folder: Path):
     with gradio.Blocks(title="U-Net Lowered", delete_cache=(_HOURS, _HOURS)) as page:
         gradio.Markdown(
             "# Lungs on a chest X-ray\n"
-            "**Not for clinical use.** Drop a frontal chest X-ray: PNG, JPEG, TIFF, BMP, WebP or"
-            " DICOM. It stays on this machine."
+            "**Not for clinical use.** Drop a frontal chest X-ray: PNG, JPEG, TIFF, BMP, WebP, GIF"
+            " or DICOM. It stays on this machine."
         )
         with gradio.Row():
             with gradio.Column():
@@ -124,7 +125,7 @@ def answer(
     picture = pictures.find([path], made=lambda _: False)[0]
     work = job.read(picture, out, together, options)
     if work.skipped:
-        raise ValueError("this is no picture; PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
+        raise ValueError("this is no picture; PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM are read")
     if work.image is not None:
         try:
             with _ONE_AT_A_TIME:

@@ -42,7 +42,7 @@ def write(path: Path, pixels: np.ndarray, record: dict, *, known: bool = False) 
 
 
 def read_record(path: Path, *, whole: bool = False) -> dict | None:
-    """Return the record that a PNG carries, or None if it is no file of `encode`.
+    """Return the record that a PNG carries, or None if it is no file of `write`.
 
     Args:
         path: any file, or none.

@@ -9,7 +9,7 @@ import numpy as np
 from unet_lib import metrics, phantom, pixels, prediction
 
 PICTURES = 66
-"""Phantoms that the formats are compared on: as many as test images in the original's data."""
+"""Phantoms that the formats are compared on."""
 
 _SEED = (12, 66)  # of these phantoms, which no other room draws
 FLOAT = {"difference": 1e-4, "worst": 1e-3}

@@ -222,7 +222,7 @@ def _summarize(
         more = ", ..." * (len(skipped) > 3)
         print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")
     if not rows:
-        print("no picture was found: PNG, JPEG, TIFF, BMP, WebP and DICOM are read")
+        print("no picture was found: PNG, JPEG, TIFF, BMP, WebP, GIF and DICOM are read")
     if doubtful:
         print(f"{_count(doubtful, 'mask')} to look at first: `check` is yes in {out / table.TABLE}")
     if truths:

@@ -33,7 +33,7 @@ PUBLISHED = {
 }
 """Modules of what is made to be handed on; an ONNX file lies in each."""
 
-REMEDY = "pip install '.[ship]' in the project's folder brings all of them"
+REMEDY = "pip install -e '.[ship]' in the project's folder brings all of them"
 
 
 class Exported:

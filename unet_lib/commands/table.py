@@ -49,7 +49,7 @@ notes                 what was noticed when the file was read
 dice                  with --truth: overlap with the true mask, 0 to 1
 hd95_px, hd95_mm      with --truth: 95th percentile of the distances between the outlines
 area_px:NAME          of several classes: pixels of the one of this name
-dice:NAME             of several classes: its dice; `dice` and `hd95` are then means over them
+dice:NAME             of several classes: its dice; dice and hd95_* are then means over them
 """
 
 

@@ -39,7 +39,8 @@ def run(
     """
     asked = sweep.read(file, folder=folder)
     if shutil.which("snakemake", path=_path()) is None:
-        raise plan.Refused("sweeps need Snakemake: pip install '.[batch]' in the project's folder")
+        raise plan.Refused("sweeps need Snakemake: pip install -e '.[batch]' in the project's"
+                           " folder")
     home = workspace.run_dir(asked.name)
     waits = f"another call works on {workspace.shown(home)}; this one goes on when that ends"
     with workspace.alone(home, told=waits) as lock:

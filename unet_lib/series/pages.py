@@ -60,8 +60,9 @@ def _head(rows: list[dict]) -> str:
                        " one: give the sweep seeds.")
     luck = study.expected_maximum(count, deviation / best["done"] ** 0.5)
     return text + (f" One run deviates by {deviation:.4f} from the mean of its setting. If all"
-                   f" {count} settings were equal, the best of them would still look {luck:.4f}"
-                   " better than they are; and the same validation images chose each model's epoch."
+                   f" {count} settings were equal, the best of them would on average look"
+                   f" {luck:.4f} better than they are; and the same validation images chose each"
+                   " model's epoch."
                    " A setting is better only if it is ahead by clearly more.")
 
 

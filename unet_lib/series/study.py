@@ -208,7 +208,7 @@ def curves_figure(home: Path, rows: list[dict]) -> Figure | None:
     if not any(len(line.get_xdata()) for line in ax.lines):
         plt.close(figure)
         return None
-    ax.set(xlabel="epoch", ylabel="validation Dice, a batch at a time")
+    ax.set(xlabel="epoch", ylabel="validation Dice, at the model's size")
     ax.xaxis.get_major_locator().set_params(integer=True)
     lines, labels = ax.get_legend_handles_labels()
     ax.legend(lines[::-1], labels[::-1], fontsize=8, title="best first")
