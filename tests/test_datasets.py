@@ -125,9 +125,9 @@ def test_a_record_is_what_the_manifest_holds_of_all_parameters(source, target):
     assert record == {k: manifest[k] for k in record} and set(record) <= set(datasets.RECORDED)
     assert set(datasets.RECORDED) == set(prepare.Options().__dict__) - {"split"} | {
         "source", "split_rule"}  # fmt: skip
-    datasets.require_record(manifest, record)
+    datasets.require(manifest, **values)
     with pytest.raises(ValueError, match="differently: invert was 'auto', here it is 'no'. Set"):
-        datasets.require_record(manifest, {"invert": "no"})
+        datasets.require(manifest, invert="no")
 
 
 def test_all_that_differs_is_told_at_once_even_what_an_old_manifest_lacks():

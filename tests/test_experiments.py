@@ -304,19 +304,6 @@ def test_a_difference_counts_where_no_seed_crosses_over():
                     "0.350 higher, one seed: no verdict", "not measured"]
 
 
-def test_ranges_show_mean_seeds_and_range_from_the_top():
-    found = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9])}
-    ax = experiments.ranges(found, "Dice", beside="a").axes[0]
-    line, seeds, mean = (drawn.get_xydata().tolist() for drawn in ax.lines[:3])
-    assert line == seeds == [[0.5, 0], [0.7, 0]] and np.allclose(mean, [[0.6, 0]])
-    assert [text.get_text() for text in ax.texts] == ["0.600", "0.900"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "+ b"]
-    (band,) = ax.patches
-    assert np.allclose([band.get_x(), band.get_x() + band.get_width()], [0.5, 0.7])
-    assert ax.yaxis_inverted() and ax.get_xlabel() == "Dice"
-    assert not experiments.ranges({"a": np.array([0.5])}, "Dice").axes[0].patches
-
-
 def test_the_originals_recipe_is_that_of_the_parameter_file():
     text = (workspace.PROJECT / "notebooks" / "params" / "original.yaml").read_text("utf-8")
     written = yaml.safe_load(text) | {"learning_rate": 0.0001, "augment": "none"}

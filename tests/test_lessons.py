@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import cv2
 import keras
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from unet_lib import (
     parameters,
     phantom,
     pixels,
+    plotting,
     prediction,
     runs,
     training,
@@ -43,6 +45,12 @@ def lift(notebook: str, *names: str, **known) -> dict:
                 wanted.discard(node.name)
     assert not wanted, f"{path.name} defines no {wanted}"
     return space
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
 
 
 def masks(count=50):
@@ -202,6 +210,29 @@ def test_tensorboard_of_notebook_04_writes_where_asked_and_is_no_other_run(tmp_p
     assert runs.read_record(space["run"])["status"] == "finished"  # opened, not begun anew
 
 
+def run_cell(notebook: str, cell_id: str, **known) -> dict:
+    """Run one cell of a notebook with what it needs from the cells before; return all names."""
+    (path,) = (workspace.PROJECT / "notebooks").glob(f"{notebook}_*.ipynb")
+    (source,) = (cell.source for cell in nbformat.read(path, 4).cells if cell.id == cell_id)
+    space = {"np": np, "metrics": metrics, **known}
+    exec(compile(source, f"{path.name}, {cell_id}", "exec"), space)
+    return space
+
+
+def test_notebook_05_scores_each_class_against_all_others_and_takes_the_mean():
+    mask = np.array([[1, 1, 2, 0], [1, 1, 2, 0]])
+    guess = np.array([[1, 1, 1, 0], [1, 1, 2, 0]])
+    known = {"unet": None, "folder": None, "validation_ids": ["a"], "classes": ["one", "two"]}
+    known["datasets"] = SimpleNamespace(read_pairs=lambda *_: [(None, mask)])
+    known["prediction"] = SimpleNamespace(
+        predict=lambda *_: np.eye(3)[guess], to_mask=lambda p: p.argmax(axis=2))
+    found = run_cell("05", "set-loop", **known)
+    ((one, two),) = found["by_class"]
+    assert (one["dice"], two["dice"], two["recall"]) == (8 / 9, 2 / 3, 1 / 2)
+    assert found["scores"]["dice"] == pytest.approx([(8 / 9 + 2 / 3) / 2])
+    assert np.all(np.array(found["curves"]) == 1)  # of both classes together
+
+
 def test_distances_of_notebook_06_are_the_librarys():
     distances = lift("06", "distances")["distances"]
     for truth, guess in masks():
@@ -238,6 +269,17 @@ def test_dices_of_notebook_09_hold_a_pair_at_a_time(threshold_model):
         metrics.dice(mask > 0, prediction.predict(threshold_model, image) >= 0.5)
         for image, mask, _ in drawn])
     assert len(most) == 5 and max(most) <= 2
+
+
+def test_reliability_curves_of_notebook_06_differ_in_marker_and_line():
+    draw = lift("06", "reliability_curves", plt=plt, plotting=plotting)["reliability_curves"]
+    curve = {"said": [0.1, 0.9], "found": [0.2, 0.8], "error": 0.1}
+    draw({"a": curve, "b": curve})
+    (ax,) = plt.gcf().axes
+    assert ax.get_legend_handles_labels()[1] == ["calibrated", "a, ECE 0.100", "b, ECE 0.100"]
+    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.8]]
+    assert [line.get_marker() for line in ax.lines[1:]] == ["o", "s"]
+    assert [line.get_linestyle() for line in ax.lines[1:]] == ["-", "--"]
 
 
 def test_dice_of_an_accuracy_in_notebook_07():

@@ -79,15 +79,6 @@ def test_pair_grid_names_rows_and_columns(pairs):
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["image", "mask", "mask's outline"]
 
 
-def test_pair_grid_goes_on_in_further_rows(pairs):
-    images, masks = pairs
-    axes = grid_of(plotting.pair_grid(images, masks, ["a", "b", "c"], columns=2), rows=6)
-    assert axes.shape == (6, 2)
-    assert [axes[3, 0].get_title(), axes[3, 1].get_title()] == ["c", ""]
-    np.testing.assert_array_equal(axes[3, 0].images[0].get_array(), images[2])
-    assert not axes[3, 1].images
-
-
 def test_prediction_grid_outlines_truth_and_prediction(pairs):
     images, masks = pairs
     moved = [np.roll(mask, 2, axis=1) for mask in masks]
@@ -106,15 +97,6 @@ def test_prediction_grid_outlines_truth_and_prediction(pairs):
     assert len(contours(axes[0, 2])) == 1, "an empty prediction has no outline"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["truth", "prediction"]
-
-
-def test_reliability_curves_differ_in_marker_and_line():
-    curve = {"said": [0.1, 0.9], "found": [0.2, 0.8], "error": 0.1}
-    ax = plotting.reliability_curves({"a": curve, "b": curve}).axes[0]
-    assert ax.get_legend_handles_labels()[1] == ["calibrated", "a, ECE 0.100", "b, ECE 0.100"]
-    assert ax.lines[1].get_xydata().tolist() == [[0.1, 0.2], [0.9, 0.8]]
-    assert [line.get_marker() for line in ax.lines[1:]] == ["o", "s"]
-    assert [line.get_linestyle() for line in ax.lines[1:]] == ["-", "--"]
 
 
 def test_dot_rows_show_each_value_mean_and_interval():
@@ -138,13 +120,12 @@ def test_outline_closes_at_the_edge_and_keeps_the_view():
     figure, ax = plt.subplots()
     mask = np.zeros((6, 9), bool)
     mask[:3, 5:] = True
-    plotting.outline(ax, mask, color="black", label="lung")
+    plotting.outline(ax, mask, color="black")
     (contour,) = contours(ax)
     (path,) = contour.get_paths()
     np.testing.assert_array_equal(path.vertices[0], path.vertices[-1])
     assert span(contour) == [4.5, 8.5, -0.5, 2.5]
     assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 8.5), (5.5, -0.5))
-    assert ax.get_legend_handles_labels()[1] == ["lung"]
 
 
 @pytest.mark.filterwarnings("error")

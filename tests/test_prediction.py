@@ -1,9 +1,7 @@
 """Prediction: the size of the picture, the same as notebook 05's, and few pictures in memory."""
 
 import ast
-import tracemalloc
 import weakref
-from types import SimpleNamespace
 
 import cv2
 import keras
@@ -204,135 +202,6 @@ def test_a_model_that_fits_one_size_only_is_not_resized():
         prediction.resized(dense, 32)
 
 
-class Mirror:
-    """A model that gives back what it sees."""
-
-    def __init__(self, size):
-        self.input_shape, self.output_shape = (None, size, size, 1), (None, size, size, 1)
-        self.seen = []
-
-    def predict_on_batch(self, batch):
-        self.seen.append(np.array(batch[..., 0]))
-        return batch
-
-
-def discs(size, *centres, radius=6):
-    """A black square with white discs; centres are given as row and column."""
-    image = np.zeros((size, size), np.uint8)
-    for row, column in centres:
-        cv2.circle(image, (column, row), radius, 255, -1)
-    return image
-
-
-@pytest.mark.parametrize("zoom", [0.85, 0.92, 1.08, 1.15])
-def test_a_zoomed_probability_lies_where_the_image_had_it(zoom):
-    image, model = discs(64, (14, 20), (40, 45)), Mirror(64)
-    found = prediction.predict(model, image, zooms=(zoom,))
-    away = cv2.distanceTransform(255 - cv2.Canny(image, 50, 200), cv2.DIST_L2, 5) > 1.5
-    assert np.array_equal((found >= 0.5)[away], (image > 0)[away]) and not away.all()
-    for part in (np.s_[:28], np.s_[28:]):  # the middle of each disc, within a tenth of a pixel
-        rows, columns = np.mgrid[:64, :64][:, part]
-        for axis in (rows, columns):
-            wanted, got = (np.average(axis, weights=w[part]) for w in (image, found))
-            assert abs(wanted - got) < 0.1
-    (seen,) = model.seen[0]
-    assert abs(seen.sum() * 255 / image.sum() / zoom**2 - 1) < 0.02
-    centre = np.average(np.mgrid[:64, :64][0][:30], weights=seen[:30])
-    assert abs(centre - (31.5 + zoom * (14 - 31.5))) < 0.1
-
-
-def test_the_mean_over_zooms_is_taken_on_the_models_square(unet):
-    image = discs(96, (30, 30), (60, 70), radius=15) // 2 + noise(96, 96) // 2
-    zooms = (0.92, 1, 1.08)
-    each = [prediction.predict(unet, image, zooms=(zoom,)) for zoom in zooms]
-    mean = prediction.predict(unet, image, zooms=zooms)
-    assert np.abs(each[0] - each[2]).max() > 0.01 and mean.dtype == np.float32
-    assert np.allclose(mean, np.mean(each, axis=0), atol=1e-6)
-    assert np.array_equal(each[1], prediction.predict(unet, image))  # to the bit
-    both = prediction.predict([unet, unet], image, zooms=zooms)
-    assert np.allclose(both, mean, atol=1e-6)
-
-
-def test_edges_are_repeated_beside_a_smaller_image():
-    model, grey = Mirror(32), np.full((32, 32), 200, np.uint8)
-    found = prediction.predict(model, grey, zooms=(0.8, 1.25))
-    assert np.allclose(model.seen, 200 / 255) and np.allclose(found, 200 / 255)
-
-
-def small_net(size):
-    """Two levels; what one output pixel sees reaches 10 px at most to each side."""
-    keras.utils.set_random_seed(0)
-    conv = {"padding": "same", "activation": "relu", "bias_initializer": "random_normal"}
-    image = keras.Input((size, size, 1))
-    top = keras.layers.Conv2D(4, 3, **conv)(image)
-    low = keras.layers.Conv2D(4, 3, **conv)(keras.layers.MaxPooling2D()(top))
-    low = keras.layers.Conv2D(4, 3, **conv)(low)
-    up = keras.layers.Concatenate()([top, keras.layers.UpSampling2D()(low)])
-    up = keras.layers.Conv2D(4, 3, **conv)(up)
-    found = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(up)
-    return keras.Model(image, found)
-
-
-@pytest.mark.parametrize("overlap", [20, 32, 33])
-def test_tiles_say_what_the_model_says_of_the_whole(overlap):
-    tile, whole, image = small_net(64), small_net(256), noise(256, 256)
-    whole.set_weights(tile.get_weights())
-    wanted = prediction.predict(whole, image)
-    found = prediction.predict_tiled(tile, image, overlap=overlap)
-    assert found.shape == (256, 256) and found.dtype == np.float32 and np.ptp(wanted) > 0.1
-    assert np.abs(found - wanted).max() < 1e-5  # at the border too: both see zeros beyond
-    assert np.abs(prediction.predict_tiled(tile, image, overlap=0) - wanted).max() > 1e-3
-
-
-@pytest.mark.parametrize("shape", [(70, 200), (61, 64), (20, 150), (1, 1), (129, 65)])
-def test_tiles_cover_images_of_any_shape_once(shape):
-    image = noise(*shape)
-    for overlap in (0, 7, 32, 48):
-        assert np.array_equal(
-            prediction.predict_tiled(Mirror(64), image, overlap=overlap), np.float32(image) / 255
-        )
-
-
-def test_away_from_right_and_lower_edge_an_odd_shape_changes_nothing():
-    tile, whole, image = small_net(64), small_net(256), noise(256, 256)[:201, :243]
-    whole.set_weights(tile.get_weights())
-    square = cv2.copyMakeBorder(image, 0, 55, 0, 13, cv2.BORDER_REPLICATE)
-    wanted = prediction.predict(whole, square)[:190, :232]
-    found = prediction.predict_tiled(tile, image)[:190, :232]
-    assert np.abs(found - wanted).max() < 1e-5
-
-
-def test_tiles_of_several_models_are_averaged():
-    tiny, big, image = Mirror(32), Mirror(48), noise(100, 90)
-    tiny.predict_on_batch, big.predict_on_batch = (lambda x: 0 * x + 0.2), (lambda x: 0 * x + 0.6)
-    assert np.allclose(prediction.predict_tiled([tiny, big], image), 0.4)
-
-
-def test_tiles_go_through_the_model_a_batch_at_a_time():
-    model = Mirror(64)
-    prediction.predict_tiled(model, noise(128, 192), overlap=32, batch_size=4)
-    assert [len(batch) for batch in model.seen] == [4, 4, 4, 3]  # three rows of five
-
-
-def test_tiles_of_a_large_picture_take_the_memory_of_its_result_alone():
-    """A batch of tiles at a time: the tiles together would be four times the picture."""
-    model = SimpleNamespace(input_shape=(None, 64, 64, 1), output_shape=(None, 64, 64, 1),
-                            predict_on_batch=lambda batch: batch)
-    image = noise(1000, 1500)
-    tracemalloc.start()
-    found = prediction.predict_tiled(model, image)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert np.array_equal(found, np.float32(image) / 255)
-    assert peak < found.nbytes + 2e6
-
-
-@pytest.mark.parametrize("overlap", [-1, 49, 64])
-def test_an_overlap_that_no_tile_can_have_is_refused(overlap):
-    with pytest.raises(ValueError, match=rf"^overlap must be .* 0 to 48 .* 64 px, got {overlap}$"):
-        prediction.predict_tiled(Mirror(64), noise(80, 80), overlap=overlap)
-
-
 def test_cleaning_up_says_what_scipy_says():
     random, compared = np.random.default_rng(0), 0
     for _ in range(300):
@@ -375,12 +244,11 @@ def threefold():
 
 def test_several_classes_come_at_the_images_own_size_background_first(threefold):
     image, square = noise(40, 56), noise(3, 32, 32)
-    found = prediction.predict(threefold, image, zooms=(1, 0.9))
+    found = prediction.predict(threefold, image)
     assert found.shape == (40, 56, 3) and found.sum(2) == pytest.approx(np.ones((40, 56)), abs=1e-4)
     squares = prediction.predict_squares(threefold, square)
     assert squares.shape == (3, 32, 32, 3)
     assert squares[1] == pytest.approx(prediction.predict(threefold, square[1]), abs=1e-5)
-    assert prediction.predict_tiled(threefold, noise(70, 40)).shape == (70, 40, 3)
 
 
 def test_a_mask_is_a_threshold_of_one_class_and_the_largest_of_several():

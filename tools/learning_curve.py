@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
-from unet_lib import batches, datasets, experiments, metrics, prediction, workspace
+from unet_lib import batches, datasets, experiments, prediction, workspace
 from unet_lib.commands import models
 
 SIZE = 96  # px
@@ -58,14 +58,8 @@ def epochs_for(updates: int, count: int, batch_size: int) -> int:
 
 def score(unet, folder: Path, ids: list[str]) -> dict:
     """Return mean and 5th percentile of the Dice, and the median HD95 as a share of the width."""
-    pairs, again = itertools.tee(datasets.read_pairs(folder, ids))  # a batch apart at most
-    dice, hd95 = [], []
-    probabilities = prediction.predict_all(unet, (image for image, _ in again))
-    for (_, mask), probability in zip(pairs, probabilities, strict=True):
-        found = probability >= 0.5
-        dice.append(metrics.dice(mask, found))
-        surface = metrics.surface_score(mask, found, tolerance=0)
-        hd95.append(surface["hd95"] / mask.shape[1])
+    rows = experiments.score_each(unet, datasets.read_pairs(folder, ids), outlines=True)
+    dice, hd95 = ([row[name] for row in rows] for name in ("dice", "hd95"))
     low = np.percentile(dice, 5)
     return {"dice": round(float(np.mean(dice)), 5), "dice_p5": round(float(low), 5),
             "hd95_median": round(float(np.median(hd95)), 5)}

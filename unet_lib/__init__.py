@@ -2,7 +2,7 @@
 
 Flat rooms, which notebooks import:
 
-- `workspace`: project, data and run folders, names, atomic files and folders, locks
+- `workspace`: project, data and run folders, names, atomic files, locks
 - `console`: how the command line is called, heard and ended
 - `bootstrap`: what a fresh kernel needs before anything else
 - `rules`, `parameters`: kinds of values; every parameter's type, range, choices and remedy
@@ -14,7 +14,7 @@ Flat rooms, which notebooks import:
 - `runs`, `training`: the record of a run; callbacks that keep it and watch it
 - `model_files`: a model's file, looked through before Keras opens it
 - `prediction`: a trained model on pictures in memory
-- `plotting`: figures that more than one notebook shows
+- `plotting`: figures of the notebooks
 - `experiments`: many small trainings, compiled, remembered in a table, and its figures
 - `trials`: trials of notebook 07, with data spoiled on purpose; a whole run by a recipe
 - `parallel`: one training on several processes, on Keras' JAX backend

@@ -78,7 +78,8 @@ class Augmentation:
         draws = {name: drawn[rows] for name, drawn in self.draw(whole, seed=seed).items()}
         if self.flip:
             turned = draw_turns(whole, seed=seed)[rows]
-            images, masks = turn_over(images, masks, turned)
+            images, masks = (tf.where(turned, tf.reverse(part, [2]), part)
+                             for part in (images, masks))
         if "gamma" in draws:
             images = change_grey(images, draws["contrast"], draws["brightness"], draws["gamma"])
         if "rotation" in draws:
@@ -138,17 +139,6 @@ def draw_turns(count, *, seed: tuple):
         tf.stack([tf.cast(part, tf.int64) for part in seed]), 1
     )  # apart from the numbers that are drawn without a flip
     return tf.random.stateless_uniform((count, 1, 1, 1), own) < 0.5
-
-
-def turn_over(images, masks, turned):
-    """Exchange left and right in some pairs.
-
-    Args:
-        images: (B, H, W, 1) float32.
-        masks: the same shape.
-        turned: (B, 1, 1, 1) bool, which.
-    """
-    return tuple(tf.where(turned, tf.reverse(part, [2]), part) for part in (images, masks))
 
 
 def move(images, masks, rotation, zoom, shift, *, labels: bool = False):

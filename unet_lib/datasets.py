@@ -47,40 +47,17 @@ def load_manifest(folder: str | Path) -> dict:
     return manifest
 
 
-def require(
-    manifest: dict, *, source: str, phantoms: int, val_fraction: float, split_seed: int, split: str,
-    phantom_masks: str = "both",
-) -> None:
+def require(manifest: dict, **asked: object) -> None:
     """Refuse a data set that was made in another way than is asked for here.
 
     Args:
         manifest: from `load_manifest`.
-        source: parameter of notebook 01, as all that follow.
-        phantoms: see `source_name`.
-        val_fraction: share of the validation set.
-        split_seed: random seed of the split.
-        split: rule of the split.
-        phantom_masks: see `source_name`.
+        **asked: some or all parameters of notebook 01, by name; `dataset` is not compared.
 
     Raises:
         ValueError: one differs; the message says which, and how to get the data set asked for.
     """
-    require_record(manifest, record(
-        {"source": source, "phantoms": phantoms, "phantom_masks": phantom_masks,
-         "val_fraction": val_fraction, "split_seed": split_seed, "split": split}))
-
-
-def require_record(manifest: dict, asked: dict) -> None:
-    """Refuse a data set whose manifest records anything else than is asked for.
-
-    Args:
-        manifest: from `load_manifest`.
-        asked: from `record`.
-
-    Raises:
-        ValueError: as `require`.
-    """
-    differ = {name: value for name, value in asked.items() if manifest.get(name) != value}
+    differ = {k: v for k, v in record(asked).items() if manifest.get(k) != v}
     if differ:
         pairs = [f"{k} was {manifest.get(k)!r}, here it is {v!r}" for k, v in differ.items()]
         raise ValueError(

@@ -71,19 +71,13 @@ def train(
     images, masks = arrays
     masks = np.minimum(masks, 1) if masks.max() > 1 else masks
     keras.utils.set_random_seed(seed)
-    unet = architecture.build_unet(recipe["image_size"], **{name: recipe[name] for name in LAYERS})
+    steps = batches.steps_per_epoch(len(images), recipe["batch_size"])
+    unet = build(recipe, total_steps=epochs * steps, metrics=False)
     if start is not None:
         unet.set_weights(start.get_weights())
-    steps = batches.steps_per_epoch(len(images), recipe["batch_size"])
-    compile_unet(
-        unet, loss=recipe["loss"], learning_rate=recipe["learning_rate"],
-        schedule=recipe["schedule"], total_steps=epochs * steps, metrics=False,
-    )  # fmt: skip
-    kind = recipe["augment"]
-    strength = recipe["augmentation_strength"]
     stream = batches.training_batches(
         images, masks, batch_size=recipe["batch_size"], epochs=epochs, seed=seed,
-        augment=None if kind == "none" else Augmentation(kind, strength=strength),
+        augment=augmenter(recipe),
     )  # fmt: skip
     started = time.process_time()
     unet.fit(
@@ -91,6 +85,39 @@ def train(
         callbacks=[training.SeedDropout(seed), training.StopOnNaN()],
     )  # fmt: skip
     return unet, time.process_time() - started
+
+
+def build(
+    settings: dict, *, total_steps: int, metrics: bool = True, classes: Sequence[str] = ()
+) -> keras.Model:
+    """Build and compile the model of a recipe, or of a run as notebook 04 records it.
+
+    Args:
+        settings: by name, with others that are passed over.
+        total_steps: steps of all epochs together.
+        metrics: whether accuracy and Dice are watched.
+        classes: names of the classes that the masks tell apart; none for one.
+    """
+    layers = {name: settings[name] for name in LAYERS}
+    unet = architecture.build_unet(settings["image_size"], **layers, classes=len(classes) or 1)
+    rate = {name: settings[name] for name in ("loss", "learning_rate", "schedule")}
+    compile_unet(unet, **rate, total_steps=total_steps, metrics=metrics, classes=classes)
+    return unet
+
+
+def augmenter(settings: dict, *, classes: Sequence[str] = ()) -> Augmentation | None:
+    """Return what is done to training pairs, by a recipe or by the settings of a run.
+
+    Args:
+        settings: by name, with others that are passed over. "augment" is a word as in `train`, or
+            whether at all, as notebook 04 records it; then it is "both".
+        classes: as for `compile_unet`.
+    """
+    kind = {True: "both", False: "none"}.get(settings["augment"], settings["augment"])
+    if kind == "none":
+        return None
+    strength, flip = settings["augmentation_strength"], settings.get("flip", False)
+    return Augmentation(kind, strength=strength, flip=flip, classes=classes)
 
 
 def compile_unet(
@@ -128,7 +155,15 @@ def compile_unet(
 def score(
     unet: keras.Model, pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, outlines: bool = False
 ) -> dict[str, float]:
-    """Return the mean of some measures over pairs, at a threshold of 0.5 and at their own size.
+    """Return the means over pairs of what `score_each` measures; arguments as there."""
+    rows = score_each(unet, pairs, outlines=outlines)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def score_each(
+    unet: keras.Model, pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, outlines: bool = False
+) -> list[dict[str, float]]:
+    """Measure a model on each pair, at a threshold of 0.5 and at its own size.
 
     Args:
         unet: any model from `build_unet`.
@@ -137,20 +172,20 @@ def score(
         outlines: measure hd95 too, as a share of the image's width; it takes longer.
 
     Returns:
-        dice, accuracy, and perhaps hd95.
+        For each pair dice, accuracy, and perhaps hd95.
     """
     kept, again = itertools.tee(pairs)  # a batch apart at most
     rows = []
     for (_, mask), probability in zip(
         kept, prediction.predict_all(unet, (image for image, _ in again)), strict=True
     ):
-        row = metrics.score(mask > 0, probability >= 0.5)
+        found = metrics.score(mask > 0, probability >= 0.5)
+        row = {name: found[name] for name in ("dice", "accuracy")}
         if outlines:
             surface = metrics.surface_score(mask > 0, probability >= 0.5, tolerance=0)
             row["hd95"] = surface["hd95"] / mask.shape[1]
         rows.append(row)
-    names = ("dice", "accuracy", "hd95") if outlines else ("dice", "accuracy")
-    return {name: float(np.mean([row[name] for row in rows])) for name in names}
+    return rows
 
 
 def remember(path: Path, key: dict, measure: Callable[[], dict]) -> dict:
@@ -261,34 +296,6 @@ def difference(rows: list[dict], variant: str, other: str, name: str = "dice") -
         return f"{text}, one seed: no verdict"
     apart = found.min() > beside.max() or found.max() < beside.min()
     return f"{text}, ranges {'apart' if apart else 'overlap'}"
-
-
-def ranges(
-    found: dict[str, np.ndarray], measure: str, *, beside: str | None = None
-) -> Figure:
-    """Show measurements as dots, a row for each variant: mean, range and each random seed.
-
-    Args:
-        found: variant -> its measurements, (N,), one for each seed; the first is the top row.
-        measure: what was measured, for the axis.
-        beside: the variant whose range goes through the whole picture as a grey band.
-    """
-    height = 0.34 * len(found) + 1.1
-    figure, ax = plt.subplots(figsize=(7.5, height), dpi=plotting.DPI, layout="constrained")
-    for place, values in enumerate(found.values()):
-        ax.plot([values.min(), values.max()], [place, place], color="black", linewidth=1)
-        ax.plot(values, np.full(len(values), place), "o", color="0.75", markeredgecolor="0.4")
-        ax.plot(values.mean(), place, "D", color=plotting.VALIDATION)
-        ax.annotate(f"{values.mean():.3f}", (values.max(), place), (7, 0),
-                    textcoords="offset points", va="center", fontsize=9)
-    if beside in found:
-        ax.axvspan(found[beside].min(), found[beside].max(), color="0.9", zorder=0)
-    ax.set_yticks(range(len(found)), found)
-    ax.margins(x=0.12, y=0.08)
-    ax.invert_yaxis()
-    ax.set(xlabel=measure)
-    ax.set_title("diamond: mean; dots: single seeds; line: their range", fontsize=9)
-    return figure
 
 
 def time_to_quality(

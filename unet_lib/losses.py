@@ -38,30 +38,22 @@ def batch_dice(mask, probability):
         (N,) float in [0, 1], equal to `dice` image by image. Of several classes each pixel belongs
         to the most probable, and the mean of their Dice is given.
     """
-    if probability.shape[-1] > 1:
-        return _mean_dice(mask, probability)
-    mask = ops.cast(mask, "float32")
-    prediction = ops.cast(probability >= 0.5, "float32")
-    overlap = ops.sum(mask * prediction, axis=(1, 2, 3))
-    areas = ops.sum(mask, axis=(1, 2, 3)) + ops.sum(prediction, axis=(1, 2, 3))
-    return ops.where(areas > 0, 2 * overlap / ops.maximum(areas, 1), 1.0)
+    channels = probability.shape[-1]
+    if channels > 1:
+        mask = _one_hot(mask, channels)
+        prediction = ops.one_hot(ops.argmax(probability, axis=-1), channels)[..., 1:]
+    else:
+        mask = ops.cast(mask, "float32")
+        prediction = ops.cast(probability >= 0.5, "float32")
+    overlap = ops.sum(mask * prediction, axis=(1, 2))
+    areas = ops.sum(mask, axis=(1, 2)) + ops.sum(prediction, axis=(1, 2))
+    return ops.mean(ops.where(areas > 0, 2 * overlap / ops.maximum(areas, 1), 1.0), axis=-1)
 
 
 @keras.saving.register_keras_serializable("unet_lowered")
 def soft_dice(mask, probability):
     """Return the soft Dice loss alone, for each image; arguments and result as for `bce_dice`."""
     return keras.losses.dice(mask, probability, axis=(1, 2, 3))
-
-
-
-def _mean_dice(mask, probability):
-    """Return the mean Dice of the classes, for each image: (N,) float in [0, 1]."""
-    channels = probability.shape[-1]
-    mask = _one_hot(mask, channels)
-    prediction = ops.one_hot(ops.argmax(probability, axis=-1), channels)[..., 1:]
-    overlap = ops.sum(mask * prediction, axis=(1, 2))
-    areas = ops.sum(mask, axis=(1, 2)) + ops.sum(prediction, axis=(1, 2))
-    return ops.mean(ops.where(areas > 0, 2 * overlap / ops.maximum(areas, 1), 1.0), axis=-1)
 
 
 def _one_hot(mask, channels: int):
@@ -81,9 +73,7 @@ def classes_dice(mask, probability):
         (N,) float. A class that an image lacks counts as well: what is predicted of it is wrong.
     """
     mask, probability = _one_hot(mask, probability.shape[-1]), probability[..., 1:]
-    overlap = ops.sum(mask * probability, axis=(1, 2))
-    areas = ops.sum(mask, axis=(1, 2)) + ops.sum(probability, axis=(1, 2))
-    return 1 - ops.mean((2 * overlap + 1e-7) / (areas + 1e-7), axis=-1)
+    return ops.mean(keras.losses.dice(mask, probability, axis=(1, 2)), axis=-1)
 
 
 @keras.saving.register_keras_serializable("unet_lowered")

@@ -78,28 +78,6 @@ def dice(mask: np.ndarray, prediction: np.ndarray) -> float:
     return score(mask, prediction)["dice"]
 
 
-def score_classes(mask: np.ndarray, prediction: np.ndarray, count: int) -> list[dict[str, float]]:
-    """Score each class of a predicted mask against the truth, all others being background.
-
-    Args:
-        mask: (H, W) whole numbers from 0, background, to `count`: the truth.
-        prediction: (H, W), the same.
-        count: how many classes there are.
-
-    Returns:
-        For each class, in the order of their numbers, what `score` returns.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    return [score(mask == number, prediction == number) for number in range(1, count + 1)]
-
-
-def mean_score(scores: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each measure over classes; `scores` as `score_classes` gives them."""
-    return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
-
-
 def outline(mask: np.ndarray) -> np.ndarray:
     """Return the outermost pixels of a mask: those with a background pixel above, below or beside.
 

@@ -12,16 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unet_lib import (
-    architecture,
-    augmentation,
-    batches,
-    datasets,
-    experiments,
-    runs,
-    training,
-    workspace,
-)  # fmt: skip
+from unet_lib import batches, datasets, experiments, runs, training, workspace
 
 SETTINGS = (
     "dataset", "image_size", "batch_size", "learning_rate", "epochs", "seed",
@@ -89,7 +80,8 @@ def train(values: dict[str, object], part: tuple[int, int]) -> Path:
     unet, done = training.resume(run, make(), epochs=epochs)
     stream = batches.training_batches(
         *train_pairs, batch_size=values["batch_size"], epochs=epochs, seed=values["seed"],
-        first_epoch=done, augment=_augmenter(values, names), full_batches=True, part=part,
+        first_epoch=done, augment=experiments.augmenter(values, classes=names),
+        full_batches=True, part=part,
     )  # fmt: skip
     own = values["batch_size"] // part[1]
     judge = Validation(*val_pairs, batch_size=own, part=part, make=make)
@@ -120,12 +112,7 @@ def _maker(values: dict, names: list[str], *, count: int) -> tuple[Callable, int
 
     def make() -> keras.Model:
         keras.utils.set_random_seed(values["seed"])
-        options = {name: values[name] for name in experiments.LAYERS} | {"classes": len(names) or 1}
-        unet = architecture.build_unet(values["image_size"], **options)
-        how = {name: values[name] for name in ("loss", "learning_rate", "schedule")}
-        total = values["epochs"] * steps
-        experiments.compile_unet(unet, **how, total_steps=total, classes=names)
-        return unet
+        return experiments.build(values, total_steps=values["epochs"] * steps, classes=names)
 
     return make, steps
 
@@ -147,13 +134,6 @@ def _open(values: dict, manifest: dict, ids: tuple, part: tuple[int, int]) -> li
     pairs = open_all() if part[0] == 0 else None
     _wait_for_all("arrays")
     return pairs or open_all()
-
-
-def _augmenter(values: dict, names: list[str]) -> augmentation.Augmentation | None:
-    if not values["augment"]:
-        return None
-    strength, flip = values["augmentation_strength"], values["flip"]
-    return augmentation.Augmentation(strength=strength, flip=flip, classes=names)
 
 
 class Validation(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """Every parameter of the series once: what it may be, and what to do if it is something else."""
 
+import difflib
 import math
 from collections.abc import Iterable
 
@@ -39,7 +40,11 @@ def check_all(names: dict[str, object]) -> None:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'epochs'?", or what there is if nothing is near."""
-    return rules.nearest(name, known)
+    known = sorted(set(known))
+    near = difflib.get_close_matches(name, known, 1)
+    if rules.RENAMED.get(name) in known:
+        near = [rules.RENAMED[name]]
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
 
 
 # In the order in which the notebooks declare them.

@@ -1,4 +1,4 @@
-"""Figures that more than one notebook shows: pairs, overlays and training curves.
+"""Figures of the notebooks: pairs and overlays of X-rays, training curves, rows of dots.
 
 A function that makes a figure returns it and shows nothing: call `plt.show()`. X-rays are in true
 grey, 0 black and 255 white. The colours, from Okabe and Ito, are safe for colour-blind readers, and
@@ -29,16 +29,14 @@ def pair_grid(
     masks: Sequence[np.ndarray],
     titles: Sequence[str] | None = None,
     *,
-    columns: int = 6,
     classes: Sequence[str] = (),
 ) -> Figure:
-    """Show each image above its mask and above itself with the mask's outline.
+    """Show each image above its mask and above itself with the mask's outline, pairs side by side.
 
     Args:
         images: (H, W) uint8 in [0, 255]; sizes may differ from image to image.
         masks: (H, W) in {0, 1} or bool, or numbers of classes, each of its image's size.
         titles: one line above each image, such as its id.
-        columns: pairs side by side; more pairs go on in three further rows.
         classes: names of the classes where masks tell several apart; each has its own line.
 
     Raises:
@@ -46,18 +44,15 @@ def pair_grid(
     """
     _check(images, titles, masks=masks)
     images, masks = _thin(images), _thin(masks)
-    columns = min(columns, len(images))
-    rows = 3 * -(-len(images) // columns)
-    figure, axes = _panels(rows, columns, side=2.6)
+    figure, axes = _panels(3, len(images), side=2.6)
     for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        top, column = 3 * (k // columns), k % columns
-        _show(axes[top, column], image, titles[k] if titles is not None else "")
-        _show(axes[top + 1, column], mask, "", top_value=max(1, len(classes)))
-        _show(axes[top + 2, column], image, "")
-        _outlines(axes[top + 2, column], mask, TRUTH, classes)
+        _show(axes[0, k], image, titles[k] if titles is not None else "")
+        _show(axes[1, k], mask, "", top_value=max(1, len(classes)))
+        _show(axes[2, k], image, "")
+        _outlines(axes[2, k], mask, TRUTH, classes)
     _name_classes(figure, classes)
-    for row in range(rows):
-        axes[row, 0].set_ylabel(("image", "mask", "mask's outline")[row % 3], fontsize=9)
+    for ax, label in zip(axes[:, 0], ("image", "mask", "mask's outline"), strict=True):
+        ax.set_ylabel(label, fontsize=9)
     return figure
 
 
@@ -175,23 +170,6 @@ def training_curves(
     return figure
 
 
-def reliability_curves(curves: dict[str, dict]) -> Figure:
-    """Draw what was said against what was found, beside the diagonal of a calibrated model.
-
-    Args:
-        curves: name -> what `calibration.reliability` returns.
-    """
-    figure, ax = plt.subplots(figsize=(4.6, 3.8), dpi=DPI, layout="constrained")
-    ax.plot([0, 1], [0, 1], ":", color="black", label="calibrated")
-    styles = (("o-", VALIDATION), ("s--", "black"), ("^-.", "0.5"))
-    for (name, curve), (style, color) in zip(curves.items(), styles, strict=False):
-        label = f"{name}, ECE {curve['error']:.3f}"
-        ax.plot(curve["said"], curve["found"], style, color=color, label=label)
-    ax.set(xlabel="mean probability said", ylabel="share that is lung")
-    ax.legend(fontsize=9)
-    return figure
-
-
 def dot_rows(
     rows: dict[str, Sequence[float]], *, xlabel: str, intervals: dict[str, dict] | None = None
 ) -> Figure:
@@ -227,10 +205,7 @@ def panels(shown: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def outline(
-    ax: Axes, mask: np.ndarray, *, color: str, label: str | None = None,
-    style: str | None = None,
-) -> None:
+def outline(ax: Axes, mask: np.ndarray, *, color: str, style: str | None = None) -> None:
     """Draw the border of a mask on axes that show pixels; an empty mask draws nothing.
 
     A prediction's border is dashed, any other solid, each with a dark edge that sets it off.
@@ -239,7 +214,6 @@ def outline(
         ax: its limits are set to the mask's pixels, row 0 at the top.
         mask: (H, W) in {0, 1} or bool. A mask that meets the image's edge is closed there.
         color: a Matplotlib colour.
-        label: text for `ax.legend()`.
         style: a Matplotlib line style, such as "--", instead.
     """
     height, width = mask.shape
@@ -249,8 +223,6 @@ def outline(
         line = {"colors": [color], "linewidths": 1.5, "linestyles": style}
         border = ax.contour(x, y, padded.astype(float), levels=[0.5], **line)
         border.set_path_effects([withStroke(linewidth=2.5, foreground="black", alpha=0.5)])
-    if label is not None:
-        ax.plot([], [], color=color, linestyle=style, label=label)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 

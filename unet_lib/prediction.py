@@ -1,7 +1,7 @@
-"""A trained model on pictures in memory: the only place that predicts.
+"""A trained model on pictures in memory: load, predict, threshold, clean up.
 
-A few pictures are in memory at a time, however many there are and however large. Keras is imported
-where a model of its own is opened or changed: a model that was exported predicts without it.
+A few pictures are in memory at a time, however many there are. Keras is imported where a model of
+its own is opened or changed: a model that was exported predicts without it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,8 +18,6 @@ from unet_lib import model_files, pixels, workspace
 
 if TYPE_CHECKING:
     import keras
-
-ALIGN = 16  # px: tiles start at multiples, so that four poolings halve them as the whole picture
 
 
 def load(path: Path) -> keras.Model:
@@ -81,23 +79,17 @@ def resized(unet: keras.Model, size: int) -> keras.Model:
     return copy
 
 
-def predict(
-    unet: keras.Model | Sequence[keras.Model],
-    image: np.ndarray,
-    *,
-    zooms: Sequence[float] = (1.0,),
-) -> np.ndarray:
+def predict(unet: keras.Model | Sequence[keras.Model], image: np.ndarray) -> np.ndarray:
     """Return the probability of lung at each pixel of one image.
 
     Args:
         unet: any model from `build_unet`, or several; see `predict_all`.
         image: (H, W) uint8 in [0, 255].
-        zooms: see `predict_all`.
 
     Returns:
         (H, W) float32 in [0, 1]; of a model of several classes (H, W, C + 1), background first.
     """
-    return next(predict_all(unet, [image], zooms=zooms))
+    return next(predict_all(unet, [image]))
 
 
 def predict_all(
@@ -105,7 +97,6 @@ def predict_all(
     images: Iterable[np.ndarray],
     *,
     batch_size: int = 8,
-    zooms: Sequence[float] = (1.0,),
 ) -> Iterator[np.ndarray]:
     """Give the probability of lung for each image, at its own size.
 
@@ -115,67 +106,25 @@ def predict_all(
         images: (H, W) uint8 in [0, 255] each; sizes may differ. They are asked for as needed, so
             that a generator keeps no more than a batch in memory.
         batch_size: images that a model sees at once.
-        zooms: each model sees the image enlarged about its centre by these factors in turn (cut
-            off above 1, its edge pixels repeated below 1); the mean of what it says is taken.
 
     Returns:
         For each image in turn (H, W) float32 in [0, 1]; of models of several classes (H, W, C + 1),
         background first.
     """
-    unets, images = _listed(unet), iter(images)
+    unets = list(unet) if isinstance(unet, list | tuple) else [unet]
+    images = iter(images)
     sizes = {model.input_shape[1] for model in unets}
     while batch := list(itertools.islice(images, batch_size)):
-        squares = {size: [pixels.resize_image(one, size) for one in batch] for size in sizes}
+        seen = {s: pixels.to_float([pixels.resize_image(one, s) for one in batch]) for s in sizes}
         shapes = [image.shape for image in batch]
         batch.clear()  # before the next one is asked for
-        found = [_zoomed(model, squares[model.input_shape[1]], zooms) for model in unets]
+        found = [model.predict_on_batch(seen[model.input_shape[1]]) for model in unets]
         for shape, *probabilities in zip(shapes, *found, strict=True):
             mean, *others = (pixels.resize_probability(one, shape) for one in probabilities)
             for other in others:
                 mean += other
             mean /= len(unets)
             yield mean
-
-
-def predict_tiled(
-    unet: keras.Model | Sequence[keras.Model],
-    image: np.ndarray,
-    *,
-    overlap: int | None = None,
-    batch_size: int = 8,
-) -> np.ndarray:
-    """Return the probability at each pixel of a large image, which no model sees as a whole.
-
-    Each tile has the model's own size and the image's own pixels; of each its centre part is taken,
-    so that there are no seams: where the overlap reaches as far as what one output pixel sees, the
-    result is what the model would say of the whole image. A model with `standardize` brings each
-    tile to mean 0 and deviation 1 by itself, so its tiles may differ from the whole. A model that
-    was trained on whole chests is wrong on parts of one.
-
-    Args:
-        unet: any model from `build_unet`, or several: the mean of their probabilities is given.
-        image: (H, W) uint8 in [0, 255]; the only large array beside it is the result.
-        overlap: px that neighbouring tiles have in common at least; half a tile if not given.
-        batch_size: tiles that a model sees at once.
-
-    Returns:
-        (H, W) float32 in [0, 1]; of models of several classes (H, W, C + 1).
-
-    Raises:
-        ValueError: overlap is below 0 or too large for the tiles to advance.
-    """
-    unets = _listed(unet)
-    classes = unets[0].output_shape[3]
-    found = np.zeros((*image.shape, classes), np.float32)
-    for model in unets:
-        size = model.input_shape[1]
-        places = _places(image.shape, size, size // 2 if overlap is None else overlap)
-        while batch := list(itertools.islice(places, batch_size)):
-            tiles = [_cut(image, down.start, right.start, size) for down, right in batch]
-            said = model.predict_on_batch(pixels.to_float(tiles)) / np.float32(len(unets))
-            for (down, right), probability in zip(batch, said, strict=True):
-                found[down.taken, right.taken] += probability[down.centre, right.centre]
-    return found[..., 0] if classes == 1 else found
 
 
 def predict_squares(unet: keras.Model, squares: np.ndarray, *, batch_size: int = 8) -> np.ndarray:
@@ -252,66 +201,3 @@ def clean_up(prediction: np.ndarray, *, parts: int = 2) -> np.ndarray:
     edges, _ = cv2.findContours(kept[labels], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(labels.shape, np.uint8)
     return cv2.drawContours(filled, edges, -1, 1, cv2.FILLED).astype(bool)
-
-
-def _listed(unet: keras.Model | Sequence[keras.Model]) -> list[keras.Model]:
-    """Return one model or several as a list."""
-    return list(unet) if isinstance(unet, list | tuple) else [unet]
-
-
-def _zoomed(unet: keras.Model, squares: list[np.ndarray], zooms: Sequence[float]) -> np.ndarray:
-    """Return the mean over zooms of what a model says of squares (S, S): (N, S, S, C) float32."""
-    total = np.float32(0)
-    for zoom in zooms:
-        seen = squares if zoom == 1 else [_zoom(square, zoom) for square in squares]
-        found = unet.predict_on_batch(pixels.to_float(seen))
-        if zoom != 1:
-            found = np.stack([_zoom(one, 1 / zoom).reshape(one.shape) for one in found])
-        total = total + found
-    return total / np.float32(len(zooms))
-
-
-def _zoom(square: np.ndarray, factor: float) -> np.ndarray:
-    """Enlarge a square about its centre, and keep its size; edge pixels are repeated."""
-    middle = (len(square) - 1) / 2 * (1 - factor)
-    matrix = np.array([[factor, 0, middle], [0, factor, middle]])
-    size = square.shape[1::-1]
-    return cv2.warpAffine(
-        square, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-
-
-class _Span(NamedTuple):
-    """Along one side of an image: a tile's start, what is taken from it, where that is in it."""
-
-    start: int
-    taken: slice
-    centre: slice
-
-
-def _places(shape: tuple[int, int], size: int, overlap: int) -> Iterator[tuple[_Span, _Span]]:
-    """Give for each tile where it lies, down and to the right."""
-    step = (size - overlap) // ALIGN * ALIGN
-    if overlap < 0 or step < 1:
-        raise ValueError(
-            f"overlap must be from 0 to {size - ALIGN} for tiles of {size} px, got {overlap}"
-        )
-    return itertools.product(*(_spans(length, size, step) for length in shape))
-
-
-def _spans(length: int, size: int, step: int) -> Iterator[_Span]:
-    """Give the tiles along one side; where two overlap, each gives the half that is its own."""
-    margin = (size - step) // 2
-    last = -(-max(length - size, 0) // ALIGN) * ALIGN
-    starts = [*range(0, last, step), last]
-    ends = [following + margin for following in starts[1:]] + [length]
-    for start, end in zip(starts, ends, strict=True):
-        first = start + margin if start else 0
-        yield _Span(start, slice(first, end), slice(first - start, end - start))
-
-
-def _cut(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
-    """Cut out a square; where it reaches beyond the image, edge pixels are repeated."""
-    tile = image[top : top + size, left : left + size]
-    below, beside = size - tile.shape[0], size - tile.shape[1]
-    return cv2.copyMakeBorder(tile, 0, below, 0, beside, cv2.BORDER_REPLICATE)

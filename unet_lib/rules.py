@@ -5,7 +5,7 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -37,15 +37,6 @@ class Rule:
     allowed: str
     fits: Callable[[object], bool]
     remedy: Callable[[object], str]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'epochs'?", or what there is if nothing is near."""
-    known = sorted(set(known))
-    near = difflib.get_close_matches(name, known, 1)
-    if RENAMED.get(name) in known:
-        near = [RENAMED[name]]
-    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
 
 
 def is_a(kind: type, value: object) -> bool:

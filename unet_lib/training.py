@@ -148,16 +148,6 @@ def rate_now(model: keras.Model) -> float:
     return float(model.optimizer.learning_rate)
 
 
-def synchronize(unet: keras.Model) -> None:
-    """Let batch normalization see the whole batch under tf.distribute, not each device its share.
-
-    Call it before `compile`. On JAX it sees the whole batch anyway.
-    """
-    for layer in unet.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
-
-
 class SeedDropout(keras.callbacks.Callback):
     """Makes dropout a function of (seed, epoch, step), so that a resumed run repeats it.
 

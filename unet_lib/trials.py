@@ -1,6 +1,6 @@
 """Trials of notebook 07: which there are, data spoiled on purpose, one training, its judges.
 
-And the whole run by a recipe with which the notebook ends.
+And a figure of them; and the whole run by a recipe with which the notebook ends.
 """
 
 import functools
@@ -9,21 +9,21 @@ from pathlib import Path
 
 import cv2
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from unet_lib import (
-    architecture,
     batches,
     calibration,
     datasets,
     experiments,
-    metrics,
     pixels,
+    plotting,
     prediction,
     runs,
     training,
 )
-from unet_lib.augmentation import Augmentation
 
 OURS = "+ augmentation"
 """The last rung of the ladder: our recipe."""
@@ -231,13 +231,35 @@ def judge_run(run: Path, folder: Path, ids: list[str]) -> dict[str, np.ndarray]:
     unet = prediction.foreground(prediction.load(run / "best.keras"))
     pictures, numbers = batches.open_arrays(folder, ids, image_size=unet.input_shape[1])
     said, masks = prediction.predict_squares(unet, pictures), np.minimum(numbers, 1)
-    found = {"dice": [], "hd95": [], "ece": [calibration.reliability(masks, said)["error"]]}
-    for image, mask in datasets.read_pairs(folder, ids):
-        mask, guess = np.minimum(mask, 1), prediction.predict(unet, image) >= 0.5
-        found["dice"].append(metrics.dice(mask, guess))
-        surface = metrics.surface_score(mask, guess, tolerance=0)
-        found["hd95"].append(surface["hd95"] / mask.shape[1])
-    return {name: np.array(numbers) for name, numbers in found.items()}
+    rows = experiments.score_each(unet, datasets.read_pairs(folder, ids), outlines=True)
+    found = {name: np.array([row[name] for row in rows]) for name in ("dice", "hd95")}
+    return found | {"ece": np.array([calibration.reliability(masks, said)["error"]])}
+
+
+def ranges(found: dict[str, np.ndarray], measure: str, *, beside: str | None = None) -> Figure:
+    """Show measurements as dots, a row for each variant: mean, range and each random seed.
+
+    Args:
+        found: variant -> its measurements, (N,), one for each seed; the first is the top row.
+        measure: what was measured, for the axis.
+        beside: the variant whose range goes through the whole picture as a grey band.
+    """
+    height = 0.34 * len(found) + 1.1
+    figure, ax = plt.subplots(figsize=(7.5, height), dpi=plotting.DPI, layout="constrained")
+    for place, values in enumerate(found.values()):
+        ax.plot([values.min(), values.max()], [place, place], color="black", linewidth=1)
+        ax.plot(values, np.full(len(values), place), "o", color="0.75", markeredgecolor="0.4")
+        ax.plot(values.mean(), place, "D", color=plotting.VALIDATION)
+        ax.annotate(f"{values.mean():.3f}", (values.max(), place), (7, 0),
+                    textcoords="offset points", va="center", fontsize=9)
+    if beside in found:
+        ax.axvspan(found[beside].min(), found[beside].max(), color="0.9", zorder=0)
+    ax.set_yticks(range(len(found)), found)
+    ax.margins(x=0.12, y=0.08)
+    ax.invert_yaxis()
+    ax.set(xlabel=measure)
+    ax.set_title("diamond: mean; dots: single seeds; line: their range", fontsize=9)
+    return figure
 
 
 def train_run(run: Path, folder: Path, settings: dict) -> dict:
@@ -261,17 +283,12 @@ def train_run(run: Path, folder: Path, settings: dict) -> dict:
     steps = batches.steps_per_epoch(len(training_pairs[0]), batch_size)
     keras.utils.set_random_seed(settings["seed"])
     keras.config.set_dtype_policy(settings["precision"])
-    layers = {name: settings[name] for name in experiments.LAYERS}
     classes = settings.get("classes", [])
-    unet = architecture.build_unet(size, **layers, classes=len(classes) or 1)
-    rates = {name: settings[name] for name in ("loss", "learning_rate", "schedule")}
-    experiments.compile_unet(unet, **rates, total_steps=epochs * steps, classes=classes)
+    unet = experiments.build(settings, total_steps=epochs * steps, classes=classes)
     unet, done = training.resume(run, unet, epochs=epochs)
-    changed = Augmentation(strength=settings["augmentation_strength"],
-                           flip=settings.get("flip", False), classes=classes)
     stream = batches.training_batches(
         *training_pairs, batch_size=batch_size, epochs=epochs, seed=settings["seed"],
-        first_epoch=done, augment=changed if settings["augment"] else None,
+        first_epoch=done, augment=experiments.augmenter(settings, classes=classes),
     )  # fmt: skip
     validation = batches.evaluation_batches(*validation_pairs, batch_size=batch_size)
     with training.one_sentence_if_interrupted(run):

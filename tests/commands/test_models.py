@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unet_lib import workspace
-from unet_lib.commands import models
+from unet_lib.commands import models, pieces
 
 
 def save(path, *, scale=-1.0, offset=1.0, side=16, channels=1):
@@ -129,9 +129,8 @@ def test_a_file_that_is_none_is_refused(tmp_path):
 @pytest.mark.parametrize("shape, tiled", [((128, 128), False), ((129, 20), True)])
 def test_tiles_begin_above_four_times_the_models_side(tmp_path, monkeypatch, shape, tiled):
     together, called = models.load(str(save(tmp_path / "a.keras", side=32))), []
-    room = models._room()
-    real = room.predict_tiled
-    monkeypatch.setattr(room, "predict_tiled", lambda *a, **k: called.append(1) or real(*a, **k))
+    real = pieces.predict
+    monkeypatch.setattr(pieces, "predict", lambda *a, **k: called.append(1) or real(*a, **k))
     image = np.full(shape, 51, np.uint8)
     probability = models.predict(together, image, tiles=True)
     assert probability == pytest.approx(np.full(shape, 0.8), abs=1e-6) and bool(called) is tiled

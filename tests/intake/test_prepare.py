@@ -37,7 +37,7 @@ from made_trees import (
 )
 
 from unet_lib import datasets, phantom, workspace
-from unet_lib.intake import looks, prepare, writing
+from unet_lib.intake import looks, prepare, safekeeping, writing
 
 
 def lose_train(root):
@@ -579,7 +579,7 @@ def test_a_set_in_use_is_not_made_otherwise_under_its_user(tmp_path):
     root, target = make_set(tmp_path / "s", SIDES), tmp_path / "made"
     manifest = prepare.restructure(root, target, mask_values="1")
     before, record = state(tmp_path), {k: manifest[k] for k in datasets.RECORDED}
-    with workspace.using(target, record, who="run 'a'"):
+    with safekeeping.using(target, record, who="run 'a'"):
         with pytest.raises(BlockingIOError, match="in use by run 'a', .*: mask_values is '1' ther"):
             prepare.restructure(root, target, mask_values="1,2")
         assert state(tmp_path) == before

@@ -16,6 +16,7 @@ import pytest
 from made import copies, names, params, printed, run, write_notebook
 
 from unet_lib import console, datasets, workspace
+from unet_lib.intake import safekeeping
 from unet_lib.series import execute, plan
 
 RUN_TWO = """
@@ -180,7 +181,7 @@ def test_a_run_reads_the_data_that_it_asks_for(pair, tmp_path, capsys):
     assert printed(copies() / "04_train.ipynb") == "255\n"
     record = datasets.load_manifest(workspace.data_dir("films"))
     record = {name: record[name] for name in datasets.RECORDED}
-    with workspace.using(workspace.data_dir("films"), record, who="run 'other'"):
+    with safekeeping.using(workspace.data_dir("films"), record, who="run 'other'"):
         if workspace.fcntl:
             assert execute.run_all(plan.plan([], {}, folder=pair, run_name="second")) == 1
             told = capsys.readouterr().err

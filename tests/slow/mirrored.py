@@ -36,8 +36,9 @@ def train(strategy, normalization="none", *, synchronized=False, full=True):
     with strategy.scope():
         options = {"head": "direct", "dropout": 0.0, "normalization": normalization}
         unet = architecture.build_unet(32, width=2, **options)
-        if synchronized:
-            training.synchronize(unet)
+        for layer in unet.layers:
+            if synchronized and isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True  # as notebook 11 does
         dice = keras.metrics.MeanMetricWrapper(losses.batch_dice, name="dice")
         unet.compile(keras.optimizers.SGD(0.01), loss=losses.bce_dice, metrics=[dice])
     start = unet.get_weights()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import bootstrap, model_files, runs, workspace
-from unet_lib.commands import kept, runtimes, usual
+from unet_lib.commands import kept, pieces, runtimes, usual
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "lungs.keras"
 """The model that predicts where no other is named."""
@@ -189,10 +189,9 @@ def predict(together: Together, image: np.ndarray, *, tiles: bool = False) -> np
         tiles: predict a picture piece by piece at its own size where a side is above four times
             the model's.
     """
-    prediction = _room()
     if tiles and max(image.shape) > 4 * together.side:
-        return prediction.predict_tiled(together.models, image)
-    return prediction.predict(together.looks, image)
+        return pieces.predict(together.models, image)
+    return _room().predict(together.looks, image)
 
 
 def threshold(together: Together, probability: np.ndarray, level: float) -> np.ndarray:

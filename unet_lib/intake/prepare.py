@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unet_lib import datasets, workspace
-from unet_lib.intake import sources, splits, writing
+from unet_lib.intake import safekeeping, sources, splits, writing
 from unet_lib.intake import tree as trees
 from unet_lib.intake.audit import Audited, audit
 from unet_lib.intake.looks import Progress
@@ -129,8 +129,8 @@ def restructure(
     audited = audit_tree(tree, wish, progress)
     fresh = describe(tree, audited, wish, source=source) | wanted
     record = _wanted(wanted["source"], wish)
-    with (workspace.using(target, record, who="notebook 01"),
-          workspace.replacing_folder(target) as partial):
+    with (safekeeping.using(target, record, who="notebook 01"),
+          safekeeping.replacing_folder(target) as partial):
         if not (manifest := _unchanged(target, wanted)):  # not made by another run meanwhile
             writing.build(tree, audited, {"format": 1, "dataset": target.name} | fresh, partial)
             writing.set_truth_aside(partial, sources.known_truth(wanted["source"], list(tree.test)))

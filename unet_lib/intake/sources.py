@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import phantom, workspace
+from unet_lib.intake import safekeeping
 
 KAGGLE_SLUG = "azkihimmawan/chest-xray-masks-and-defect-detection/versions/1"
 """What "kaggle" stands for: the data set of the original, in the version that the project knows."""
@@ -98,7 +99,7 @@ def _phantom_source(folder: Path, count: int, *, sides: bool) -> Path:
     code = sorted(Path(phantom.__file__).parent.glob("*.py"))
     stamp = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
     marker = folder.with_name(f".{folder.name}.sha256")
-    with workspace.replacing_folder(folder) as partial:
+    with safekeeping.replacing_folder(folder) as partial:
         if not (folder.exists() and marker.exists() and marker.read_text("utf-8") == stamp):
             phantom.write_primary_tree(partial, train=count, sides=sides)
     marker.write_text(stamp, "utf-8")

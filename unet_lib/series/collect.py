@@ -9,7 +9,7 @@ from pathlib import Path
 from unet_lib import metrics, workspace
 from unet_lib.series import pages, plan, points, report, sweep
 
-MEASURES = ("dice", "iou", "accuracy", "hd95")
+MEASURES = ("dice", "iou", "accuracy")
 
 
 def write(home: Path, asked: sweep.Sweep) -> int:

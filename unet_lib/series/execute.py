@@ -14,6 +14,7 @@ from concurrent import futures
 from pathlib import Path
 
 from unet_lib import console, workspace
+from unet_lib.intake import safekeeping
 from unet_lib.series import kernels
 from unet_lib.series.plan import NAME, NEEDS, Run, predecessors
 from unet_lib.series.progress import Board, Line
@@ -120,9 +121,9 @@ def _own_data(run: Run) -> Iterator[None]:
         if run.data:
             folder, record = workspace.data_dir(run.data["dataset"]), datasets.record(run.data)
             if not record.keys() >= set(datasets.RECORDED):  # it has to be there already
-                record = _made_as(folder, record)
+                record = _made_as(folder, run.data)
             if record:
-                stack.enter_context(workspace.using(folder, record, who=f"run {run.name!r}"))
+                stack.enter_context(safekeeping.using(folder, record, who=f"run {run.name!r}"))
         yield
 
 
@@ -132,7 +133,7 @@ def _made_as(folder: Path, asked: dict) -> dict:
 
     try:
         manifest = datasets.load_manifest(folder)
-        datasets.require_record(manifest, asked)
+        datasets.require(manifest, **asked)
     except FileNotFoundError:
         return {}  # the notebook that needs it says what makes it
     except ValueError as error:
