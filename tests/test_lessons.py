@@ -336,13 +336,16 @@ def test_the_test_score_of_notebook_07_stands_beside_that_of_validation(tmp_path
              "workspace": workspace, "second": tmp_path, "unets": {"second": None},
              "manifest": {"test": ["a", "b"]}, "judged": {"second": {"dice": np.array([0.9])}},
              "prediction": SimpleNamespace(predict=lambda _, image: image / 255),
-             "retrain": retrain, "run_name": "first", "paired": {"mean": 0.1}}
+             "retrain": retrain, "run_name": "first", "paired": {"mean": 0.1},
+             "card": SimpleNamespace(write=lambda path, unet: cards.append(path.name))}
+    cards = []
     (path,) = (workspace.PROJECT / "notebooks").glob("07_*.ipynb")
     exec(next(c.source for c in nbformat.read(path, 4).cells if c.id == "test"), space)
     found = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
     assert found["compared_with"] == {"run": "first", "dice_gain": {"mean": 0.1}}
     assert found["validation"]["dice"]["mean"] == pytest.approx(0.9 if retrain else 0.5)
     assert ("threshold" in found) is not retrain and ("test" in found) is known
+    assert cards == ["best.keras"]
     if known:
         assert found["test"]["dice"]["mean"] == pytest.approx(5 / 6)
         assert found["test"]["dice"]["n"] == 2

@@ -82,8 +82,7 @@ def _add_predict(commands) -> None:
         help="predict pictures above four times the model's side piece by piece; a model of whole"
         " chests is wrong on parts of one")
     add("--invert", choices=("no", "auto", "yes"), default="no",
-        help="exchange black and white, but of DICOM, whose tags tell; auto: where it looks"
-        " inverted (default no)")
+        help="exchange black and white, not of DICOM; auto: where it looks inverted (default no)")
     add("--intensity", default="auto", metavar="LOW,HIGH",
         help="values of 16-bit pictures that become black and white (default: each picture's own"
         " percentiles)")
