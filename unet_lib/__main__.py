@@ -189,9 +189,8 @@ def _predict(asked: argparse.Namespace) -> int:
 
     names = ("threshold", "tiles", "invert", "intensity", "probabilities", "labelme", "overwrite")
     options = job.Options(**{n: getattr(asked, n) for n in names}, overlays=not asked.no_overlays)
-    true_masks = Path(asked.truth) if asked.truth else None
-    return predict.run(asked.images, Path(asked.out), options=options, model=asked.model,
-                       true_masks=true_masks, mask_values=asked.mask_values)
+    truth = {"true_masks": asked.truth and Path(asked.truth), "mask_values": asked.mask_values}
+    return predict.run(asked.images, Path(asked.out), options=options, model=asked.model, **truth)
 
 
 def _export(asked: argparse.Namespace) -> int:
