@@ -16,7 +16,7 @@ endif
 # `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
 # so that both halves take about as long; the report of that half comes last. A test that gets very
 # slow belongs into tests/slow.
-BESIDE = tests/test_training.py tests/test_bootstrap.py
+BESIDE = tests/test_notebooks.py tests/test_bootstrap.py
 OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 
 # The notebooks of the lesson; those from 10 on are for practitioners, and ALL=1 takes them too. Each

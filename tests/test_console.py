@@ -48,6 +48,7 @@ def test_a_parameter_that_is_given_twice_is_refused(capsys, command):
 @pytest.mark.parametrize("option, values", [
     (["sweep", "s.yaml", "--cores"], ["-2", "0", "99999", "1.5", "two", ""]),
     (["sweep", "s.yaml", "--retries"], ["-1", "100000000"]),
+    (["sweep", "s.yaml", "--dry-run", "--cores"], ["-1"]),
     (["demo", "--port"], ["-1", "0", "70000"]),
 ])
 def test_numbers_that_mean_nothing_are_refused(capsys, option, values):

@@ -134,14 +134,6 @@ def test_a_file_must_have_a_plain_name(folder):
         read(folder, "seeds: [0]", "my study.yaml")
 
 
-@pytest.mark.parametrize("options", [["--cores"], ["--retries"], ["--dry-run", "--cores"]])
-def test_numbers_below_zero_are_refused_before_anything_begins(options, capsys):
-    assert __main__.main(["sweep", "no-such-study.yaml", *options, "-1"]) == 2
-    assert capsys.readouterr().err == (
-        f"Refused, nothing has run: {options[-1]} must be a whole number, 0 or more, got -1; leave"
-        " it out for the default\n")
-
-
 def test_folds_are_data_sets(folder):
     found = read(folder, "folds: 3\nseeds: [0, 1]")
     assert [p.varied for p in found.points] == [
