@@ -103,11 +103,11 @@ def test_both_halves_of_the_tests_leave_no_file_out_and_run_none_twice(copy):
 
 
 @pytest.mark.parametrize(
-    "file", ["tests/test_training.py", "tests/test_new.py", "notebooks/test_nb.py"]
+    "file", ["tests/test_notebooks.py", "tests/test_new.py", "notebooks/test_nb.py"]
 )
 def test_a_failure_in_either_half_is_a_failure(copy, file):
     stamp(copy, python=True)
-    for name in ("tests/test_training.py", "tests/test_bootstrap.py", "tests/test_new.py",
+    for name in ("tests/test_notebooks.py", "tests/test_bootstrap.py", "tests/test_new.py",
                  "notebooks/test_nb.py"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(f"def test_it():\n    assert {name!r} != {file!r}\n")

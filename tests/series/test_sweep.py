@@ -3,7 +3,6 @@
 import pytest
 from made import write_notebook
 
-from unet_lib import __main__
 from unet_lib.series import plan, sweep
 
 DATA = ("source: str = 'phantom'  # images\nphantoms: int = 12  # how many\n"
