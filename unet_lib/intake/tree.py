@@ -16,7 +16,6 @@ from unet_lib.intake.pairs import Pairing
 __all__ = ["EXPECTED", "Tree", "describe", "find_tree"]
 
 
-
 @dataclass
 class Tree:
     """What a source holds, by id, and what the audit noted about it.
@@ -113,7 +112,7 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     closed = tree.notes["unreadable file"][:3]
     for fault, file, detail in found.faults:
         tree.note(fault, file.path, detail)
-    if rivals := pairs.rivals(chosen.values()):
+    if rivals := choice.rivals(chosen.values()):
         raise ValueError(advice.rivals(source, *rivals))
     _fill(tree, list(chosen.values()))
     if not tree.images:
