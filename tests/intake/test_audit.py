@@ -304,6 +304,27 @@ def test_another_form_of_a_set_beside_it_is_told(tmp_path):
     assert len(told) == 8 and told[0] == "lungs small_P00 and lungs_P00 (name P00)"
 
 
+@pytest.mark.parametrize("place, count", [("image", 4), ("image", 8), ("1-1", 8)])
+def test_a_name_that_each_patients_picture_bears_tells_nothing(place, count, tmp_path):
+    """Neither is each picture compared with each, nor are patients called forms of one set."""
+    root, near = tmp_path / "s", "near copies that share a name"
+    for number in range(count):
+        put(root / f"images/P{number}/{place}.png", chest(0) + np.uint8(number))
+        put(root / f"masks/P{number}/{place}.png", WHITE)
+    for number in range(3):
+        put(root / f"test/T{number}.png", chest(50 + number))
+    manifest, found, _ = made(root)
+    assert len(manifest["items"]) == count + 3 and near not in found
+
+
+def test_a_prefix_of_all_pairs_tells_nothing_whatever_test_images_are_called(tmp_path):
+    make_set(tmp_path / "s/train", name="img_{:02d}", image=lambda n: chest(0) + np.uint8(n))
+    for number in range(3):
+        put(tmp_path / f"s/test/t{number}.png", chest(50 + number))
+    _, found, _ = made(tmp_path / "s")
+    assert found == {}
+
+
 TALL = np.zeros((64, 64), np.uint8)
 TALL[4:40, 6:22], TALL[10:36, 34:60] = 255, 255
 

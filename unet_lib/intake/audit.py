@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_lib.intake import intensity, masks, splits
+from unet_lib.intake import intensity, layouts, masks, splits
 from unet_lib.intake.intensity import Scales
 from unet_lib.intake.looks import TURNED, Look, Progress, look_at_all
 from unet_lib.intake.masks import Meaning
@@ -100,13 +100,14 @@ def _called(tree: Tree, name: str, path: Path, label: str) -> str:
 
 
 def _note_second_readers(tree: Tree, looks: dict[str, Look]) -> None:
-    """Note labels that two annotation files draw on one picture: their outlines are joined."""
+    """Note labels that two annotation files draw otherwise on one picture: they are joined."""
     for name, look in looks.items():
         owners: dict[str, Path] = {}
-        for path, label in look.counts:
-            if label and owners.setdefault(label, path) != path:
-                also = tree.name(owners[label])
-                tree.note("label in two annotation files", path, f" ({name}, {label}): {also} too")
+        for (path, label), outline in look.outlines.items():
+            first = owners.setdefault(label, path)
+            if outline != look.outlines[first, label]:
+                told = f" ({name}, {label}): {tree.name(first)} too"
+                tree.note("label in two annotation files", path, told)
 
 
 def _drop_without_meaning(
@@ -178,13 +179,17 @@ def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
 def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
     """Note pictures that are near copies and share a prefix, as films of one patient do, or a name.
 
-    One name is that of another size or form of a picture, in another folder. Test images among
-    themselves may be as they are.
+    One name is that of another size or form of a picture, in another folder; a name that more
+    pictures bear than there are names, such as "image" in the folder of each patient, tells
+    nothing, nor does a prefix of all pairs. Test images among themselves may be as they are.
     """
     named: dict[str, list[str]] = {}
     for name in looks:
         named.setdefault(_path(tree, name).stem, []).append(name)
-    prefixes = splits.shared_prefixes(looks)
+    named = {stem: names for stem, names in named.items()
+             if layouts.image_core(stem) and len(names) <= len(named)}
+    prefixes, pairs = splits.shared_prefixes(looks), looks.keys() - tree.test.keys()
+    prefixes = {prefix: names for prefix, names in prefixes.items() if pairs - set(names)}
     for fault, word, groups in (("near copies that share a prefix", "prefix", prefixes),
                                 ("near copies that share a name", "name", named)):
         for text, names in groups.items():
