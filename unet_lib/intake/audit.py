@@ -215,8 +215,9 @@ def _note_turned(tree: Tree, looks: dict[str, Look]) -> None:
     """Note masks that would fit their pictures better mirrored, upside down or on their side.
 
     That is so where one of both was turned by its orientation flag, or pixels were read by columns.
-    Only a few such files, or all turned alike, tell of this: the place of a small structure says
-    little.
+    Told are nearly all, or a few or most of them the same way where the others fit: the place of
+    a small structure says little. Where masks lie on one side, nearly all must tell of it: the
+    mask of a lung that is white fits the other one better.
     """
     shown = {name: look for name, look in looks.items() if look.turned}
     strongest = [max((x.contrast, *x.turned), key=abs) for x in shown.values()]
@@ -225,10 +226,15 @@ def _note_turned(tree: Tree, looks: dict[str, Look]) -> None:
         contrasts = sign * np.array(look.turned)
         if contrasts.max() > max(_FITS, sign * look.contrast + _FITS / 2):
             found[name] = TURNED[contrasts.argmax()]
-    alike = max(Counter(found.values()).values(), default=0)
-    if 4 * len(found) <= len(shown) or 10 * alike >= 7 * len(found):
-        for name, way in found.items():
-            tree.note("mask may be turned", tree.masks[name][0], f" ({name}: {way} it fits better)")
+    alike = 10 * max(Counter(found.values()).values(), default=0) >= 7 * len(found)
+    few, nearly_all = 4 * len(found) <= len(shown), 4 * len(found) >= 3 * len(shown)
+    if not (alike and nearly_all):
+        rest = [sign * look.contrast for name, look in shown.items() if name not in found]
+        fit = rest and (few or alike) and np.median(rest) > _FITS
+        one_sided = 2 * sum(look.one_sided for look in shown.values()) > len(shown)
+        found = found if fit and not one_sided else {}
+    for name, way in found.items():
+        tree.note("mask may be turned", tree.masks[name][0], f" ({name}: {way} it fits better)")
 
 
 def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozenset[str]:
