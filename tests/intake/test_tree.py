@@ -571,6 +571,13 @@ def test_several_trees_are_named_with_the_line_that_settles_it(names, lines, tmp
         (["images/x/a.png", "images/y/a.png", "masks/a.png"], [
             "several images bear the name of a mask",
             "Images are such as images/x/a.png, images/y/a.png; masks such as masks/a.png."]),
+        (["images/x/a.png", "images/y/b.png", "masks/x/b.png", "masks/y/a.png"], [
+            "of the same names, but no image has those that it needs.\nA mask lies in a folder"]),
+        (["images/a.png", "images/b.png", "masks/left/a.png", "masks/right/b.png"], [
+            "but no image has those that it needs.", "both are needed"]),
+        (["train/images/a.png", "val/masks/a.png"], ["holds train images, but validation masks."]),
+        (["images/a.png", "masks/heart/a.png", "masks/clavicles/a.png"], [
+            "holds masks of clavicle and heart, but none of lungs.\nThose of one organ alone are"]),
         (["test/images/a.png", "test/masks/a.png", "train/images/b.png"], [
             "holds masks of test images alone, so there is nothing to learn from"]),
         (["notes.txt"], ["source s holds no tree of images and masks.", "1 .txt"]),
@@ -700,6 +707,16 @@ def test_a_second_name_of_a_tree_is_no_second_tree(tmp_path):
     tree = find_tree(tmp_path)
     assert pairs(tree)["a"] == ["v1/images/a.png", "v1/masks/a.png"]
     assert noted(tree) == {"folder ignored": ["latest (4 .png)"]}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_second_name_is_told_from_the_first_behind_a_link_to_all(tmp_path):
+    """As on macOS, where /tmp is a link itself."""
+    place(tmp_path, *both("store/v1/{kind}/{id}.png", "a", "b"))
+    (tmp_path / "store/latest").symlink_to("v1")
+    (tmp_path / "s").symlink_to("store")
+    tree = find_tree(tmp_path / "s")
+    assert pairs(tree)["a"] == ["v1/images/a.png", "v1/masks/a.png"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

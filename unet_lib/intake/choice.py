@@ -33,14 +33,15 @@ def place_like_masks(files: Iterable[File]) -> list[File]:
     return placed
 
 
-def without_links(trees: Mapping[Way, Pairing]) -> dict[Way, Pairing]:
-    """Leave out trees that hold the images of another one, under a link's name."""
+def without_links(source: Path, trees: Mapping[Way, Pairing]) -> dict[Way, Pairing]:
+    """Leave out trees that hold the images of another one, under the name of a link in `source`."""
     if len(trees) < 2:
         return dict(trees)
     real, own = functools.cache(os.path.realpath), {}
     for home, pairing in trees.items():
-        ways = [(real(image.path.parent), image.entry.name) for image in pairing.images]
-        linked = any(real(image.path.parent) != str(image.path.parent) for image in pairing.images)
+        places = [(real(image.path.parent), image.entry) for image in pairing.images]
+        ways = [(place, entry.name) for place, entry in places]
+        linked = any(place != os.path.join(real(source), *e.folders) for place, e in places)
         own.setdefault(frozenset(ways), []).append((linked, home))
     return {home: trees[home] for _, home in map(min, own.values())}
 
