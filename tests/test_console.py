@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -29,7 +30,7 @@ def refused(capsys, *arguments):
 @pytest.mark.parametrize("arguments, told", [
     (["predict", "x", "--out", "o", "--model", "a", "--model", "b"], "--model: is given twice, as"),
     (["predict", "x", "--out", "o", "--out", "p"], "--out: is given twice, as 'o' and as 'p'"),
-    (["run", "--only", "04_train", "--only", "05_evaluate"], "--only: is given twice"),
+    (["run", "--only", "04_train", "--only", "05_evaluate"], "name all behind one"),
     (["sweep", "s.yaml", "--cores", "1", "--cores", "2"], "--cores: is given twice"),
 ])
 def test_an_option_that_is_given_twice_is_refused(capsys, arguments, told):
@@ -53,6 +54,27 @@ def test_numbers_that_mean_nothing_are_refused(capsys, option, values):
     for value in values:
         told = refused(capsys, *option, value)
         assert f"{option[-1]}: must be a whole number from" in told and f"got {value!r}" in told
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed terminal gives EIO on Unix alone")
+def test_the_work_goes_on_when_the_terminal_has_gone(tmp_path):
+    import pty
+
+    file = tmp_path / "done"
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", PRINT, file], stdout=theirs,
+                          cwd=workspace.PROJECT) as process:
+        os.close(theirs)
+        os.read(ours, 5)
+        os.close(ours)
+        assert process.wait(60) == 0
+    assert file.read_text() == "the work went on"
+
+
+def test_another_thread_may_call_the_command_line():
+    """It cannot set handlers of signals, and needs none."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(__main__.main, ["run", "--params", "none.yaml"]).result() == 2
 
 
 def test_the_work_goes_on_when_the_reader_has_gone(tmp_path):

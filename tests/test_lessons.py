@@ -334,10 +334,11 @@ def test_the_test_score_of_notebook_07_stands_beside_that_of_validation(tmp_path
     workspace.write_json(tmp_path / "metrics.json", earlier)
     space = {"np": np, "json": json, "metrics": metrics, "datasets": datasets, "folder": tmp_path,
              "workspace": workspace, "second": tmp_path, "unets": {"second": None},
-             "manifest": {"test": ["a", "b"]}, "judged": {"second": {"dice": np.array([0.9])}},
-             "prediction": SimpleNamespace(predict=lambda _, image: image / 255),
+             "manifest": {"test": ["a", "b"], "classes": ["left", "right"]},
+             "judged": {"second": {"dice": np.array([0.9])}},
+             "prediction": SimpleNamespace(predict=lambda _, image: image / 255, load=str),
              "retrain": retrain, "run_name": "first", "paired": {"mean": 0.1},
-             "card": SimpleNamespace(write=lambda path, unet: cards.append(path.name))}
+             "card": SimpleNamespace(write=lambda path, *more: cards.append((path.name, *more)))}
     cards = []
     (path,) = (workspace.PROJECT / "notebooks").glob("07_*.ipynb")
     exec(next(c.source for c in nbformat.read(path, 4).cells if c.id == "test"), space)
@@ -345,7 +346,7 @@ def test_the_test_score_of_notebook_07_stands_beside_that_of_validation(tmp_path
     assert found["compared_with"] == {"run": "first", "dice_gain": {"mean": 0.1}}
     assert found["validation"]["dice"]["mean"] == pytest.approx(0.9 if retrain else 0.5)
     assert ("threshold" in found) is not retrain and ("test" in found) is known
-    assert cards == ["best.keras"]
+    assert cards == [("best.keras", str(tmp_path / "best.keras"), ["left", "right"])]
     if known:
         assert found["test"]["dice"]["mean"] == pytest.approx(5 / 6)
         assert found["test"]["dice"]["n"] == 2

@@ -7,7 +7,6 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from unet_lib.workspace import CHECKOUT, PROJECT
+from unet_lib.workspace import CHECKOUT, PROJECT, quoted
 
 # Modules whose name differs from the name of the package that holds them.
 _MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "python-gdcm": "gdcm"}
@@ -129,8 +128,8 @@ def lacks(error: ModuleNotFoundError) -> str:
     if (error.name or "unet_lib").partition(".")[0] == "unet_lib":
         raise error
     told = f"this Python, {sys.executable}, has no module {error.name!r}"
-    own = PROJECT / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if CHECKOUT and own.exists() and Path(sys.prefix) != own.parents[1]:
+    own = PROJECT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if CHECKOUT and own.exists() and Path(sys.prefix).resolve() != own.parents[1].resolve():
         return f"{told}; use that of the project: {own} -m unet_lib ..."
     return f"{told}; `make setup` in the project's folder makes one that has all that is needed"
 
@@ -140,7 +139,7 @@ def no_notebooks(command: str) -> str:
     return (
         f"`{command}` executes the project's notebooks, which the package in"
         f" {Path(__file__).parent} does not hold; in a clone of the project,"
-        f" `{shlex.quote(sys.executable)} -m pip install -e .` makes this command use those there"
+        f" `{quoted(sys.executable)} -m pip install -e .` makes this command use those there"
     )
 
 
@@ -150,7 +149,8 @@ def install_command(*groups: str) -> str:
     It is editable, as `make setup` leaves the project: a plain `pip install .` would put a copy
     in the place of the link to this folder, and a copy holds no notebooks.
     """
-    return f"{shlex.quote(sys.executable)} -m pip install -e '.[{','.join(groups)}]'"
+    asked = quoted(f".[{','.join(groups)}]")
+    return f"{quoted(sys.executable)} -m pip install -e {asked}"
 
 
 def installed_version(package: str) -> str | None:

@@ -2,13 +2,16 @@
 
 import argparse
 import contextlib
+import errno
 import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
+_GONE = (errno.EPIPE, errno.EIO, errno.EINVAL)  # a pipe's reader, a terminal; a reader on Windows
 ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that ask a process to end."""
 
@@ -26,7 +29,8 @@ class _Once(argparse.Action):
 
     def __call__(self, parser, namespace, values, option_string=None):
         if self.given is not None:
-            told = f"is given twice, as {self.given!r} and as {values!r}; keep one of the two"
+            how = "name all behind one" if self.nargs == "+" else "keep one of the two"
+            told = f"is given twice, as {self.given!r} and as {values!r}; {how}"
             raise argparse.ArgumentError(self, told)
         self.given = values
         setattr(namespace, self.dest, values)
@@ -105,7 +109,7 @@ class _Patient:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())  # else what is left comes up again at the end
             os.close(nowhere)
-            if not isinstance(error, BrokenPipeError):  # a full disk, say
+            if error.errno not in _GONE:  # a full disk, say
                 raise
 
     def __getattr__(self, name: str):
@@ -137,12 +141,13 @@ def number_of(end: KeyboardInterrupt) -> signal.Signals:
 
 @contextlib.contextmanager
 def signals() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP of a closed terminal, end the work as orderly as Ctrl-C does."""
+    """Let SIGTERM, and SIGHUP of a closed terminal, end the work as orderly as Ctrl-C."""
 
     def end(number, frame):
         raise Ended(number)
 
-    with handlers({n: end for n in ENDS if signal.getsignal(n) == signal.SIG_DFL}):
+    free = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    with handlers({n: end for n in ENDS if free and signal.getsignal(n) == signal.SIG_DFL}):
         yield
 
 

@@ -70,7 +70,7 @@ def classes_dice(mask, probability):
         probability: (N, H, W, C + 1) float in [0, 1].
 
     Returns:
-        (N,) float. A class that an image lacks counts as well: what is predicted of it is wrong.
+        (N,) float. A class that an image lacks adds a constant: it has no pixel to overlap with.
     """
     mask, probability = _one_hot(mask, probability.shape[-1]), probability[..., 1:]
     return ops.mean(keras.losses.dice(mask, probability, axis=(1, 2)), axis=-1)

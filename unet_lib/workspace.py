@@ -5,7 +5,9 @@ import datetime
 import json
 import os
 import re
+import shlex
 import socket
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -78,6 +80,11 @@ def shown(path: str | Path) -> str:
         if path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return path.as_posix()
+
+
+def quoted(text: str) -> str:
+    """Return `text` as one word of a command line of this system."""
+    return shlex.quote(text) if os.name == "posix" else subprocess.list2cmdline([text])
 
 
 def require_artifact(path: Path, notebook: str) -> Path:

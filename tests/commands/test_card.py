@@ -123,5 +123,5 @@ def test_it_is_written_beside_the_model_whole(run):
     card.write(folder / "best.keras", SimpleNamespace(input_shape=(None, 32, 32, 1),
                                                       count_params=lambda: 1234))
     text = (folder / "model_card.md").read_text("utf-8")
-    assert text.startswith("# mine: a model card") and "1,234 parameters" in text
+    assert text.startswith("# mine, best.keras: a model card") and "1,234 parameters" in text
     assert "0.938" in text and not list(folder.glob(".partial*"))

@@ -23,7 +23,8 @@ def asked(folder, text):
 def finish(point, dice, **more):
     """Pretend that a point has run: its images' Dice."""
     scores = {"validation": {"dice": {"mean": sum(dice) / len(dice), "low": 0.1, "high": 0.9}},
-              "per_image": {"ids": [f"{k}" for k in range(len(dice))], "dice": dice}}
+              "per_image": {"ids": [f"{k}" for k in range(len(dice))], "dice": dice},
+              "run": point.run.name}  # which notebook 05 writes there
     record = {"ok": True, "metrics": scores, "parameters": {"width": 16, "head": "direct"},
               "seconds": 3.5, "memory_mb": 800, "commit": "abc", "data_sha256": "1",
               "hardware": {"cpu": "some", "cores": 2}}

@@ -55,7 +55,7 @@ class Card:
 
 def write(path: Path, unet, classes: Sequence[str] = ()) -> None:
     """Write model_card.md beside a run's model. Arguments as those of `of`."""
-    found = of(path, unet, classes, name=path.parent.name)
+    found = of(path, unet, classes, name=f"{path.parent.name}, {path.name}")
     with workspace.replacing_file(path.with_name(FILE)) as partial:
         partial.write_text(found.text, "utf-8")
 

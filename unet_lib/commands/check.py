@@ -1,7 +1,6 @@
 """`check`: would these X-rays and masks do, and what would be trained on them? Nothing is made."""
 
 import re
-import shlex
 import shutil
 import sys
 import textwrap
@@ -168,8 +167,8 @@ def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
 
 def _command(file: Path) -> str:
     """Return what trains as a file says; make would take a name with blanks for several."""
-    plain, quoted = str(file), shlex.quote(str(file))
-    run = f"{shlex.quote(sys.executable)} -m unet_lib run --params"
+    plain, quoted = str(file), workspace.quoted(str(file))
+    run = f"{workspace.quoted(sys.executable)} -m unet_lib run --params"
     return f"make run PARAMS={plain}" if plain == quoted else f"{run} {quoted}"
 
 

@@ -50,7 +50,8 @@ class Options:
 
     def decide(self) -> list:
         """Return what a mask depends on."""
-        return [self.threshold, self.tiles, self.invert, self.intensity]
+        invert = "yes, but DICOM" if self.invert == "yes" else self.invert
+        return [self.threshold, self.tiles, invert, self.intensity]
 
     def companions(self, name: str, classes: int = 0) -> dict[str, str]:
         """Return which files are written beside the mask of a picture, by their kind.
@@ -187,6 +188,9 @@ def _done(job: Job, out: Path, options: Options, classes: int) -> dict | None:
                 or (kind == "labelme" and not labelme.is_ours(out / file))  # somebody's work
                 for kind, file in wanted.items())
     job.spacing, row = had["spacing"], {**had["row"], "file": job.picture.file}
+    notes = row.get("notes", "")
+    if "labelme" in wanted and not labelme.is_ours(out / wanted["labelme"]) and KEPT not in notes:
+        row["notes"] = f"{notes}; {KEPT}".lstrip("; ")
     return row if whole and had["key"] == job.record["key"] else None
 
 

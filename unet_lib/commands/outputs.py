@@ -82,6 +82,8 @@ def _opens(path: Path) -> bool:
     try:
         with raster.quiet(), Image.open(path) as picture:
             return picture.load() is not None
+    except Image.DecompressionBombError:  # whole, and large
+        return True
     except Exception:  # see above
         return False
 

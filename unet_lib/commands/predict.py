@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import console, workspace
-from unet_lib.commands import job, kept, models, outputs, pictures, table, truth
+from unet_lib.commands import job, kept, labelme, models, outputs, pictures, table, truth
 from unet_lib.commands.job import Job, Options
 from unet_lib.intake import intensity
 
@@ -116,9 +116,9 @@ def _find_truths(
     paths = [picture.path for picture in found]
     truths = truth.find(paths, folder, mask_values=mask_values, classes=together.classes)
     drawn = [mask for mask in {mask for masks in truths.files.values() for mask in masks}
-             if outputs.read_record(mask) is not None]
+             if outputs.read_record(mask) or (mask.suffix == ".json" and labelme.is_ours(mask))]
     for mask in drawn:
-        if mask.resolve().is_relative_to(out.resolve()):
+        if mask.suffix != ".json" and mask.resolve().is_relative_to(out.resolve()):
             raise ValueError(
                 f"{workspace.shown(mask)} is no true mask: predict drew it, into this --out; name"
                 " with --truth the folder that holds the true ones"

@@ -108,13 +108,13 @@ def _row(home: Path, asked: sweep.Sweep, point: sweep.Point, varied: list[str]) 
 
 
 def _same(home: Path, asked: sweep.Sweep) -> list[tuple[str, str]]:
-    """Return pairs of finished points whose histories are equal to the last digit."""
+    """Return pairs of finished points whose results are equal to the last digit."""
     seen, pairs = {}, []
     for point in asked.points:
         done = points.read_json(home / point.name / points.DONE)
         if done.get("ok"):
-            digest = hashlib.sha256(
-                json.dumps(done["metrics"], sort_keys=True).encode()).hexdigest()
+            results = {k: v for k, v in done["metrics"].items() if k != "run"}  # its own name
+            digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode()).hexdigest()
             if digest in seen:
                 pairs.append((seen[digest], point.name))
             seen[digest] = point.name

@@ -129,7 +129,7 @@ def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOK
     is an estimate for points one after another. Nothing is written.
 
     Raises:
-        plan.Refused: as `run`.
+        plan.Refused: the file is wrong.
     """
     asked = sweep.read(file, folder=folder)
     cores = cores or os.cpu_count() or 1

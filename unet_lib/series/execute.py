@@ -219,7 +219,7 @@ def execute(
     line.begin(len(nbformat.read(notebook, 4).cells) + bool(parameters))
     with workspace.replacing_file(target) as partial:
         try:
-            done = _let_run(notebook, partial, parameters, line=line, started=started,
+            done = _let_run(notebook, partial, parameters, line=line, started=started, stop=stop,
                             on_cell_start=start_cell)
         except Exception as error:
             line.end(f"stopped in {line.cell}")
@@ -238,7 +238,9 @@ def execute(
     line.end()
 
 
-def _let_run(notebook: Path, partial: Path, parameters: dict, *, line: Line, started: list, **more):
+def _let_run(
+    notebook: Path, partial: Path, parameters: dict, *, line: Line, started: list, stop, **more
+):
     """Return the executed notebook; a kernel that does not come up is started once more."""
     from papermill import execute_notebook
 
@@ -252,7 +254,7 @@ def _let_run(notebook: Path, partial: Path, parameters: dict, *, line: Line, sta
                 iopub_timeout=_STARTS, kernel_manager_class=manager, stdout_file=line, **more,
             )
         except RuntimeError:  # of jupyter_client; what a cell raises is none
-            if last or line.cell:
+            if last or line.cell or stop.is_set():
                 raise
 
 

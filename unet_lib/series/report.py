@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,7 +132,7 @@ def predict_command(folder: Path) -> str:
 
     It names this very Python, so that it works in any terminal, activated environment or not.
     """
-    python, model = shlex.quote(sys.executable), shlex.quote(str(folder))
+    python, model = workspace.quoted(sys.executable), workspace.quoted(str(folder))
     there = (folder / "best.keras").is_file()
     return f"{python} -m unet_lib predict FOLDER --out masks --model {model}" if there else ""
 
