@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_sets import LUNGS, WHITE, chest, dicom, make_set, met, put, turned
+from made_sets import LUNGS, RIGHT, WHITE, chest, dicom, make_set, met, put, turned
 from made_trees import (
     BOX,
     GREY,
@@ -24,7 +24,7 @@ from made_trees import (
     trained,
 )
 
-from unet_lib import datasets
+from unet_lib import datasets, phantom
 from unet_lib.intake import looks, prepare
 from unet_lib.intake.faults import FAULTS
 
@@ -304,6 +304,27 @@ def test_another_form_of_a_set_beside_it_is_told(tmp_path):
     assert len(told) == 8 and told[0] == "lungs small_P00 and lungs_P00 (name P00)"
 
 
+@pytest.mark.parametrize("place, count", [("image", 4), ("image", 8), ("1-1", 8)])
+def test_a_name_that_each_patients_picture_bears_tells_nothing(place, count, tmp_path):
+    """Neither is each picture compared with each, nor are patients called forms of one set."""
+    root, near = tmp_path / "s", "near copies that share a name"
+    for number in range(count):
+        put(root / f"images/P{number}/{place}.png", chest(0) + np.uint8(number))
+        put(root / f"masks/P{number}/{place}.png", WHITE)
+    for number in range(3):
+        put(root / f"test/T{number}.png", chest(50 + number))
+    manifest, found, _ = made(root)
+    assert len(manifest["items"]) == count + 3 and near not in found
+
+
+def test_a_prefix_of_all_pairs_tells_nothing_whatever_test_images_are_called(tmp_path):
+    make_set(tmp_path / "s/train", name="img_{:02d}", image=lambda n: chest(0) + np.uint8(n))
+    for number in range(3):
+        put(tmp_path / f"s/test/t{number}.png", chest(50 + number))
+    _, found, _ = made(tmp_path / "s")
+    assert found == {}
+
+
 TALL = np.zeros((64, 64), np.uint8)
 TALL[4:40, 6:22], TALL[10:36, 34:60] = 255, 255
 
@@ -334,6 +355,35 @@ def test_masks_that_fit_or_that_fit_in_no_common_way_are_not_called_turned(ways,
         return np.ascontiguousarray(ways[number](TALL) if number < len(ways) else TALL)
     _, found, _ = made(make_set(tmp_path / "s", mask, image=lopsided))
     assert "mask may be turned" not in found
+
+
+def part_of(structure):
+    """Return a mask of something else in the chest, by the number of the picture."""
+    def mask(number):
+        drawn = phantom.draw([3, number], size=64)[1]
+        if structure == "heart":
+            return cv2.circle(drawn * 0, (37, 41), 7, 255, -1)
+        drawn[:, :: 1 - 2 * (number % 2)][:, 32:] = 0  # one lung, of which the cap
+        drawn[np.flatnonzero(drawn.any(1))[0] + 6 :] = 0
+        return drawn
+    return mask
+
+
+@pytest.mark.parametrize("structure", ["heart", "cap of a lung"])
+def test_where_masks_generally_show_no_contrast_none_is_called_turned(structure, tmp_path):
+    root = make_set(tmp_path / "s", part_of(structure), count=24,
+                    image=lambda n: phantom.draw([3, n], size=64)[0])
+    _, found, _ = made(root)
+    assert "mask may be turned" not in found
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_mask_of_one_white_lung_is_not_called_turned(mirrored, tmp_path):
+    """Unless nearly all are."""
+    def film(number):
+        return chest(number) + np.uint8(90) * (RIGHT & (mirrored or number == 3))
+    _, found, _ = made(make_set(tmp_path / "s", RIGHT * np.uint8(255), image=film))
+    assert len(found.get("mask may be turned", [])) == (8 if mirrored else 0)
 
 
 def test_a_mask_of_the_transposed_size_is_called_so(tmp_path):

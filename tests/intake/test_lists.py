@@ -175,6 +175,16 @@ def test_masks_that_a_list_gives_twice_or_forgets_are_told(write):
     }
 
 
+def test_where_images_have_as_many_masks_as_they_like_none_has_fewer(write):
+    """As of nuclei; two images have three masks, which is no rule."""
+    numbers = [3, 3, 2, 5, 1]
+    rows = [f"films/{n}.png,seg/{n}_{k}.png\n" for n, many in enumerate(numbers)
+            for k in range(many)]  # fmt: skip
+    path = write("image,mask\n" + "".join(rows))
+    place(path.parent, *(cell for row in rows for cell in row.strip().split(",")))
+    assert noted(find_tree(path)) == {}
+
+
 def test_another_encoding_is_refused_with_its_row(write):
     text = refused(write(HEADER + "films/a.png,,,\nfilms/ä ö.png,,,\n", "cp1252"))
     assert 'row 3 is not UTF-8; save it again as "CSV UTF-8"' in text

@@ -449,6 +449,15 @@ def test_a_label_that_two_annotation_files_draw_is_told(tmp_path):
     np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), LUNGS)
 
 
+def test_outlines_that_two_annotation_files_share_are_not_told(tmp_path):
+    """As an export of the whole lies beside those of its parts."""
+    root = coco(tmp_path / "s", [("lung", LUNGS)])
+    put(root / "all.json", (root / "annotations.json").read_text("utf-8"))
+    manifest = prepare.restructure(root, tmp_path / "made")
+    assert len(manifest["items"]) == 8
+    assert "label in two annotation files" not in met(manifest)
+
+
 def corners(mask):
     """Return the four corners of a box in a mask as [x, y]."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -264,7 +264,8 @@ def test_two_masks_for_one_id_are_told(mask, tmp_path):
 @pytest.mark.parametrize(
     "folders",
     [("masks/bones", "masks/lungs"), ("labels", "masks"), ("masks/izquierdo", "masks/derecho"),
-     ("masks/reader 1/A", "masks/reader 2/A"), ("overlays", "radios")],
+     ("masks/reader 1/A", "masks/reader 2/A"), ("overlays", "radios"),
+     ("masks/lungs", "masks/tumours")],
 )  # fmt: skip
 def test_whole_folders_that_rival_are_refused(folders, tmp_path):
     """Which of both is meant nobody says, and the first of them by name would be a guess."""
@@ -276,6 +277,38 @@ def test_whole_folders_that_rival_are_refused(folders, tmp_path):
     assert f"holds two folders of {'images' if other == 'masks' else 'masks'} under" in text
     assert all(f"\n    {folder}/a.png\n" in text for folder in folders)
     assert "write a list" in text and "image,mask,group,part" in text
+
+
+@pytest.mark.parametrize(
+    "folders", [("test/masks/r1", "test/masks/r2"), ("test/masks", "test/masks_gt"),
+                ("masks/r1", "masks/r2")],
+)  # fmt: skip
+def test_masks_of_test_images_are_no_rivals(folders, tmp_path):
+    """They are not needed, however many there are."""
+    names = both("train/{kind}/{id}.png", "a", "b")
+    names += [f"{folder}/{n}.png" for folder in ("test/images", *folders) for n in range(5)]
+    tree = tree_of(tmp_path, *names)
+    assert sorted(tree.images) == ["a", "b"] and len(tree.test) == 5
+
+
+def test_rivals_are_counted_among_what_trains(tmp_path):
+    names = [f"{folder}/{n}.png" for folder in (
+        "train/images", "train/masks/r1", "train/masks/r2") for n in "abc"]  # fmt: skip
+    with pytest.raises(ValueError, match="holds two folders of masks under the same names"):
+        tree_of(tmp_path, *names, *both("test/{kind}/{id}.png", *"123456789"))
+
+
+@pytest.mark.parametrize(
+    "image, mask, other",
+    [("images", "masks", "masks/preview"), ("images", "labels", "masks/preview"),
+     ("images/B", "masks/B", "masks/A"), ("images/A", "masks/A", "masks/A/old")],
+)  # fmt: skip
+def test_a_mask_that_lies_as_its_image_does_has_no_rival(image, mask, other, tmp_path):
+    names = [f"{folder}/{n}.png" for folder in (image, mask, other) for n in "12"]
+    tree = tree_of(tmp_path, *names)
+    assert pairs(tree)["1"] == [f"{image}/1.png", f"{mask}/1.png"]
+    assert noted(tree) == {"two files with one id": [
+        f"{other}/{n}.png ({mask}/{n}.png is used)" for n in "12"]}  # fmt: skip
 
 
 def test_left_and_right_and_outlines_beside_masks_are_no_rivals(tmp_path):
@@ -367,6 +400,29 @@ def test_masks_in_a_folder_that_bears_their_images_name(tmp_path):
     }  # fmt: skip
     assert noted(tree) == {"image without mask": ["images/4.png"],
                            "mask without image": ["masks/4/1.png", "masks/4/2.png"]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "images, masks",
+    [([f"{n}" for n in range(1, 9)], [f"{1 + n // 5}/{n}" for n in range(1, 9)]),
+     (["001", "002", "003"], ["001/001", "001/002", "001/003"]),
+     (["a", "b", "lungs"], ["lungs/a", "lungs/b_mask", "lungs/lungs"]),
+     (["1", "2", "3"], ["1/1", "1/2", "2/3", "2/4"])],
+    ids=["batches", "one batch", "a word", "a mask too many"],
+)  # fmt: skip
+@pytest.mark.parametrize("parts", [("",), ("train/", "val/")], ids=["whole", "parts"])
+def test_a_folder_that_happens_to_bear_an_images_name(parts, images, masks, tmp_path):
+    names = [f"{part}images/{name}.png" for part in parts for name in images]
+    names += [f"{part}masks/{name}.png" for part in parts for name in masks]
+    assert len(tree_of(tmp_path, *names).images) == len(images) * len(parts)
+
+
+@pytest.mark.parametrize("numbers", [("1/1", "1/2", "2/1", "2/2"), ("2/1", "1/left", "1/right")])
+def test_numbers_in_a_folder_that_bears_an_images_name(numbers, tmp_path):
+    """Where names recur, or say no more than a side, such a folder holds one image's masks."""
+    names = [*(f"images/{n}.png" for n in "123"), *(f"masks/{n}.png" for n in numbers)]
+    for image, held in pairs(tree_of(tmp_path, *names)).items():
+        assert all(mask.startswith(f"masks/{image}/") for mask in held[1:])
 
 
 def test_classes_in_a_folder_of_an_unknown_name(tmp_path):
@@ -515,6 +571,13 @@ def test_several_trees_are_named_with_the_line_that_settles_it(names, lines, tmp
         (["images/x/a.png", "images/y/a.png", "masks/a.png"], [
             "several images bear the name of a mask",
             "Images are such as images/x/a.png, images/y/a.png; masks such as masks/a.png."]),
+        (["images/x/a.png", "images/y/b.png", "masks/x/b.png", "masks/y/a.png"], [
+            "of the same names, but no image has those that it needs.\nA mask lies in a folder"]),
+        (["images/a.png", "images/b.png", "masks/left/a.png", "masks/right/b.png"], [
+            "but no image has those that it needs.", "both are needed"]),
+        (["train/images/a.png", "val/masks/a.png"], ["holds train images, but validation masks."]),
+        (["images/a.png", "masks/heart/a.png", "masks/clavicles/a.png"], [
+            "holds masks of clavicle and heart, but none of lungs.\nThose of one organ alone are"]),
         (["test/images/a.png", "test/masks/a.png", "train/images/b.png"], [
             "holds masks of test images alone, so there is nothing to learn from"]),
         (["notes.txt"], ["source s holds no tree of images and masks.", "1 .txt"]),
@@ -644,6 +707,16 @@ def test_a_second_name_of_a_tree_is_no_second_tree(tmp_path):
     tree = find_tree(tmp_path)
     assert pairs(tree)["a"] == ["v1/images/a.png", "v1/masks/a.png"]
     assert noted(tree) == {"folder ignored": ["latest (4 .png)"]}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_second_name_is_told_from_the_first_behind_a_link_to_all(tmp_path):
+    """As on macOS, where /tmp is a link itself."""
+    place(tmp_path, *both("store/v1/{kind}/{id}.png", "a", "b"))
+    (tmp_path / "store/latest").symlink_to("v1")
+    (tmp_path / "s").symlink_to("store")
+    tree = find_tree(tmp_path / "s")
+    assert pairs(tree)["a"] == ["v1/images/a.png", "v1/masks/a.png"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

@@ -121,14 +121,27 @@ def _unmatched(source: Path, images: list[File], masks: list[File], advice: list
     told = "holds images and masks, but no name of an image fits that of a mask"
     shared = {f.stem for f in images} & {f.stem for f in masks}
     kept = [[f for f in held if f.stem in shared] for held in (images, masks)]
-    if shared and {f.meaning.part for f in kept[0]} == {"test"}:
+    images, masks = kept if shared else (images, masks)
+    parts = [{f.meaning.part or default for f in held} for held, default in zip(
+        kept, ("train", ""), strict=True)]
+    organs = sorted({f.meaning.organ for f in masks})
+    several = sorted(stem for stem, n in Counter(f.stem for f in kept[0]).items() if n > 1)
+    if shared and parts[0] == {"test"}:
         told = "holds masks of test images alone, so there is nothing to learn from"
-        images, masks = kept
-    elif shared:
+    elif len(organs) > 1 and all(organs):
+        told = f"holds masks of {' and '.join(organs)}, but none of lungs"
+        advice.append("Those of one organ alone are taken: move the others out of the source.")
+    elif shared and "" not in parts[1] and not parts[0] & parts[1]:
+        told = "holds {} images, but {} masks".format(*(" and ".join(sorted(p)) for p in parts))
+    elif several:
         told = "holds images and masks, but several images bear the name of a mask"
-        images, masks = ([f for f in held if f.stem == min(shared)] for held in kept)
+        images, masks = ([f for f in held if f.stem == several[0]] for held in kept)
         advice.append("A mask lies in a folder that is called as its image's is, or the names of"
                       " all images differ.")
+    elif shared:
+        told = "holds images and masks of the same names, but no image has those that it needs"
+        advice.append("A mask lies in a folder that is called as its image's is; where left and"
+                      " right lung have a mask each, both are needed.")
     advice.append(f"Images are such as {_names(images)}; masks such as {_names(masks)}.")
     return refusal(source, told, "\n".join([*advice, "Rename them, or write a list."]))
 

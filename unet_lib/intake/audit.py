@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unet_lib.intake import intensity, masks, splits
+from unet_lib.intake import intensity, layouts, masks, splits
 from unet_lib.intake.intensity import Scales
 from unet_lib.intake.looks import TURNED, Look, Progress, look_at_all
 from unet_lib.intake.masks import Meaning
@@ -100,13 +100,14 @@ def _called(tree: Tree, name: str, path: Path, label: str) -> str:
 
 
 def _note_second_readers(tree: Tree, looks: dict[str, Look]) -> None:
-    """Note labels that two annotation files draw on one picture: their outlines are joined."""
+    """Note labels that two annotation files draw otherwise on one picture: they are joined."""
     for name, look in looks.items():
         owners: dict[str, Path] = {}
-        for path, label in look.counts:
-            if label and owners.setdefault(label, path) != path:
-                also = tree.name(owners[label])
-                tree.note("label in two annotation files", path, f" ({name}, {label}): {also} too")
+        for (path, label), outline in look.outlines.items():
+            first = owners.setdefault(label, path)
+            if outline != look.outlines[first, label]:
+                told = f" ({name}, {label}): {tree.name(first)} too"
+                tree.note("label in two annotation files", path, told)
 
 
 def _drop_without_meaning(
@@ -178,13 +179,17 @@ def _note_flat(tree: Tree, looks: dict[str, Look], scales: Scales) -> None:
 def _note_near_copies(tree: Tree, looks: dict[str, Look]) -> None:
     """Note pictures that are near copies and share a prefix, as films of one patient do, or a name.
 
-    One name is that of another size or form of a picture, in another folder. Test images among
-    themselves may be as they are.
+    One name is that of another size or form of a picture, in another folder; a name that more
+    pictures bear than there are names, such as "image" in the folder of each patient, tells
+    nothing, nor does a prefix of all pairs. Test images among themselves may be as they are.
     """
     named: dict[str, list[str]] = {}
     for name in looks:
         named.setdefault(_path(tree, name).stem, []).append(name)
-    prefixes = splits.shared_prefixes(looks)
+    named = {stem: names for stem, names in named.items()
+             if layouts.image_core(stem) and len(names) <= len(named)}
+    prefixes, pairs = splits.shared_prefixes(looks), looks.keys() - tree.test.keys()
+    prefixes = {prefix: names for prefix, names in prefixes.items() if pairs - set(names)}
     for fault, word, groups in (("near copies that share a prefix", "prefix", prefixes),
                                 ("near copies that share a name", "name", named)):
         for text, names in groups.items():
@@ -210,8 +215,9 @@ def _note_turned(tree: Tree, looks: dict[str, Look]) -> None:
     """Note masks that would fit their pictures better mirrored, upside down or on their side.
 
     That is so where one of both was turned by its orientation flag, or pixels were read by columns.
-    Only a few such files, or all turned alike, tell of this: the place of a small structure says
-    little.
+    Told are nearly all, or a few or most of them the same way where the others fit: the place of
+    a small structure says little. Where masks lie on one side, nearly all must tell of it: the
+    mask of a lung that is white fits the other one better.
     """
     shown = {name: look for name, look in looks.items() if look.turned}
     strongest = [max((x.contrast, *x.turned), key=abs) for x in shown.values()]
@@ -220,10 +226,15 @@ def _note_turned(tree: Tree, looks: dict[str, Look]) -> None:
         contrasts = sign * np.array(look.turned)
         if contrasts.max() > max(_FITS, sign * look.contrast + _FITS / 2):
             found[name] = TURNED[contrasts.argmax()]
-    alike = max(Counter(found.values()).values(), default=0)
-    if 4 * len(found) <= len(shown) or 10 * alike >= 7 * len(found):
-        for name, way in found.items():
-            tree.note("mask may be turned", tree.masks[name][0], f" ({name}: {way} it fits better)")
+    alike = 10 * max(Counter(found.values()).values(), default=0) >= 7 * len(found)
+    few, nearly_all = 4 * len(found) <= len(shown), 4 * len(found) >= 3 * len(shown)
+    if not (alike and nearly_all):
+        rest = [sign * look.contrast for name, look in shown.items() if name not in found]
+        fit = rest and (few or alike) and np.median(rest) > _FITS
+        one_sided = 2 * sum(look.one_sided for look in shown.values()) > len(shown)
+        found = found if fit and not one_sided else {}
+    for name, way in found.items():
+        tree.note("mask may be turned", tree.masks[name][0], f" ({name}: {way} it fits better)")
 
 
 def _find_negatives(tree: Tree, looks: dict[str, Look], invert: str) -> frozenset[str]:

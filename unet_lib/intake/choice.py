@@ -2,11 +2,12 @@
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from unet_lib.intake import advice, layouts
+from unet_lib.intake import advice, layouts, pairs
 from unet_lib.intake.layouts import File
 from unet_lib.intake.pairs import Pairing
 from unet_lib.intake.walk import STRAY, Entry
@@ -32,16 +33,43 @@ def place_like_masks(files: Iterable[File]) -> list[File]:
     return placed
 
 
-def without_links(trees: Mapping[Way, Pairing]) -> dict[Way, Pairing]:
-    """Leave out trees that hold the images of another one, under a link's name."""
+def without_links(source: Path, trees: Mapping[Way, Pairing]) -> dict[Way, Pairing]:
+    """Leave out trees that hold the images of another one, under the name of a link in `source`."""
     if len(trees) < 2:
         return dict(trees)
     real, own = functools.cache(os.path.realpath), {}
     for home, pairing in trees.items():
-        ways = [(real(image.path.parent), image.entry.name) for image in pairing.images]
-        linked = any(real(image.path.parent) != str(image.path.parent) for image in pairing.images)
+        places = [(real(image.path.parent), image.entry) for image in pairing.images]
+        ways = [(place, entry.name) for place, entry in places]
+        linked = any(place != os.path.join(real(source), *e.folders) for place, e in places)
         own.setdefault(frozenset(ways), []).append((linked, home))
     return {home: trees[home] for _, home in map(min, own.values())}
+
+
+def rivals(pairings: Iterable[Pairing]) -> tuple[File, File] | None:
+    """Return two files of one id where whole folders rival, such as masks/lungs and masks/bones.
+
+    The names of most images then occur in both folders, and nothing says which one is meant. A
+    second file here and there is no rival, nor is an annotation beside the mask made of it, nor
+    what belongs to a test image, whose mask is not needed.
+    """
+    pairings, ways, shown = list(pairings), Counter(), {}
+    owners = {f: image for p in pairings for image, held in p.masks.items() for f in held.values()}
+    for second, first in (both for pairing in pairings for both in pairing.seconds):
+        folders = [second.entry.folders, first.entry.folders]
+        annotated = "json" in {layouts.extension(f.entry.name) for f in (second, first)}
+        image = owners.get(first, first)
+        if annotated or "test" in (second.meaning.part, image.meaning.part):
+            continue
+        plain = first.inner == image.inner != second.inner
+        beside = folders[0][:-1] == folders[1][:-1] and not first.inner  # bones beside lungs
+        if second.meaning == first.meaning and folders[0] != folders[1] and (beside or not plain):
+            way = tuple(pairs.differing(folders))
+            ways[way] += 1
+            shown.setdefault(way, (first, second))
+    way, count = ways.most_common(1)[0] if ways else (None, 0)
+    needed = sum(image.meaning.part != "test" for pairing in pairings for image in pairing.masks)
+    return shown[way] if count > 1 and 2 * count >= needed else None
 
 
 def choose(source: Path, trees: Mapping[Way, Pairing]) -> list[Way]:

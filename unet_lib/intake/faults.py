@@ -38,12 +38,12 @@ FAULTS: dict[str, Fault] = {
     "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
     "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
     "mask may be turned": Fault(
-        "kept as it is", "does it lie on its picture? The contact sheet shows it (--out)"),
+        "kept as it is", "does it lie on its picture? Open both beside each other"),
     "DICOM may be a negative": Fault(
         "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
     "one mask of several images": Fault("kept, as the list says", "look at these rows"),
     "fewer masks than most images have": Fault("kept, as the list says", "does a row lack?"),
-    "one mask of several is empty": Fault("kept", "is the other lung's mask all that there is?"),
+    "one mask of several is empty": Fault("kept", "is the other mask all that there is?"),
     "masks of one lung alone": Fault(
         "taken as they are", "add the masks of the other lung, if it is to be found as well"),
     "group on both sides": Fault("kept, as the list says", "give all rows of a group one part"),

@@ -40,8 +40,10 @@ class Look:
         depth: spread of a 16-bit image's values.
         levels: distinct grey levels that an 8-bit image uses.
         counts: what each of its masks holds, by file and, of an annotation, label.
+        outlines: hash of what each label of an annotation covers, by file and label.
         contrast: by how many standard deviations the foreground is darker than what surrounds it.
         turned: the same of the mask turned as `TURNED` says; empty where there is no contrast.
+        one_sided: whether the foreground lies mostly in the left or in the right of the picture.
         small: (256,) float32, the picture at 16 x 16 px with mean 0 and norm 1.
         plain: files that can be copied as they are.
         notes: faults as (fault, file, detail).
@@ -56,8 +58,10 @@ class Look:
     depth: Depth | None = None
     levels: int = 256
     counts: dict[tuple[Path, str], Counts] = field(default_factory=dict)
+    outlines: dict[tuple[Path, str], str] = field(default_factory=dict)
     contrast: float | None = None
     turned: tuple[float, ...] = ()
+    one_sided: bool = False
     small: np.ndarray | None = None
     plain: set[Path] = field(default_factory=set)
     notes: list[tuple[str, Path, str]] = field(default_factory=list)
@@ -96,6 +100,7 @@ def _look(tree: Tree, name: str) -> Look:
         for path in () if testing else tree.masks[name]:
             inside |= _look_at_mask(look, path, image)
         look.contrast, *look.turned = _contrasts(grey, inside) or [None]
+        look.one_sided = 2 * np.sum(inside & inside[:, ::-1]) < np.sum(inside)
     except (OSError, ValueError) as error:
         why = str(getattr(error, "strerror", None) or error)
         why = why.removeprefix(f"{workspace.shown(path)}: ")
@@ -139,7 +144,10 @@ def _look_at_mask(look: Look, path: Path, image: Path) -> np.ndarray:
             sizes = " ({} x {} to {} x {})".format(*size, *look.shape)
             look.notes.append(("mask of another size", path, sizes))
         counted = count(each)
-        look.counts[path, str(each.keys[-1]) if each.form == "label" else ""] = counted
+        label = str(each.keys[-1]) if each.form == "label" else ""
+        look.counts[path, label] = counted
+        if label:
+            look.outlines[path, label] = hash_pixels(each.codes)
         if counted.broad:
             detail = f" ({counted.soft} px hold no label)"
             look.notes.append(("mask is a grey picture", path, detail))

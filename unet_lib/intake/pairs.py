@@ -3,7 +3,6 @@
 import os
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -60,25 +59,6 @@ def pair(
     return found
 
 
-def rivals(pairings: Iterable[Pairing]) -> tuple[File, File] | None:
-    """Return two files of one id where whole folders rival, such as masks/lungs and masks/bones.
-
-    The names of most images then occur in both folders, and nothing says which one is meant. A
-    second file here and there is no rival, nor is an annotation beside the mask made of it.
-    """
-    pairings, ways, shown = list(pairings), Counter(), {}
-    for second, first in (pair for pairing in pairings for pair in pairing.seconds):
-        folders = [second.entry.folders, first.entry.folders]
-        annotated = "json" in {layouts.extension(f.entry.name) for f in (second, first)}
-        if folders[0] != folders[1] and second.meaning == first.meaning and not annotated:
-            way = tuple(_differing(folders))
-            ways[way] += 1
-            shown.setdefault(way, (first, second))
-    way, count = ways.most_common(1)[0] if ways else (None, 0)
-    most = 2 * count >= sum(len(pairing.masks) for pairing in pairings)
-    return shown[way] if count > 1 and most else None
-
-
 def _divide(pictures: list[File]) -> tuple[list[File], list[File]]:
     """Return images and masks; files beside folders of images are neither."""
     masks = of_lungs([f for f in pictures if f.meaning.role == "masks"])
@@ -123,7 +103,7 @@ def _first_of_each(images: list[File], found: Pairing) -> list[File]:
 
 
 def _match(found: Pairing, masks: list[File], annotated: Mapping[File, list[str]]) -> None:
-    """Give each mask to its image, the plainest names first."""
+    """Give each mask to its image, the plainest names first, then those that lie as it does."""
     index, hits = _Index(found.images, masks), []
     for mask in masks:
         hit = index.find(mask, annotated.get(mask, ()))
@@ -131,7 +111,8 @@ def _match(found: Pairing, masks: list[File], annotated: Mapping[File, list[str]
             hits.append((*hit, mask))
         else:
             found.lonely.append(mask)
-    for level, _, image, side, mask in sorted(hits, key=lambda hit: hit[:2]):
+    hits.sort(key=lambda h: (*h[:2], h[-1] in annotated, h[2].inner != h[-1].inner))
+    for level, _, image, side, mask in hits:
         held = found.masks.setdefault(image, {})
         taken = held.get(side) or held.get("")
         if taken:
@@ -159,14 +140,25 @@ class _Index:
             core = layouts.image_core(file.stem)
             for level, key in enumerate((file.stem, core, fold(file.stem), fold(core))):
                 self.levels[level].setdefault(key, []).append(file)
+        held = {(f.meaning, f.stem, f.inner) for f in masks if self._owner(f)}
+        bare = any(not name for _, stem, _ in held for name, *_ in layouts.mask_names(stem))
+        self.owned = bare or len({key[:2] for key in held}) < len(held)
+
+    def _owner(self, mask: File) -> str:
+        """Return the name of the folder that holds a mask if an image is called so, else ""."""
+        name = mask.inner[-1] if mask.inner else ""
+        return name if name in self.levels[0] and _folded(mask.inner) not in self.classes else ""
 
     def find(self, mask: File, others: Iterable[str]) -> tuple[int, int, File, str] | None:
-        """Return (level, rank of the name, image, side), or None if none or several fit."""
+        """Return (level, rank of the name, image, side), or None if none or several fit.
+
+        A folder that bears an image's name holds that image's masks alone (P1/left.png, 1/2.png) if
+        names occur in several such folders or say no more than "left"; else it may be a batch.
+        """
         names = layouts.mask_names(mask.stem)
         names += [(layouts.stem(re.split(r"[\\/]", n)[-1]), "", False) for n in others]
-        owner = mask.inner[-1] if mask.inner else ""
-        if owner in self.levels[0] and _folded(mask.inner) not in self.classes:
-            names = [(owner, *rest) for name, *rest in names if name in ("", owner)]  # P1/left.png
+        if self.owned and (owner := self._owner(mask)):
+            names = [(owner, *rest) for name, *rest in names if name in ("", owner)]
         for level, held in enumerate(self.levels):
             for rank, (name, side, _) in enumerate(names):
                 key = fold(name) if level >= _FOLDED else name
@@ -262,7 +254,7 @@ def name_all(stems: Mapping[File, str]) -> Naming:
     for file, text in stems.items():
         alike.setdefault(text, []).append(file)
     for text, files in alike.items():
-        ways = _differing([_ways(f) for f in files]) if len(files) > 1 else [_own(files[0], text)]
+        ways = differing([_ways(f) for f in files]) if len(files) > 1 else [_own(files[0], text)]
         for file, way in zip(files, ways, strict=True):
             name = "_".join([*way, *[text] * bool(text)]) or file.stem
             name = re.sub(r"[\\/\x00-\x1f\ud800-\udfff]", "_", name)
@@ -288,7 +280,7 @@ def _ways(file: File) -> tuple[str, ...]:
     return tuple(unicodedata.normalize("NFC", name) for name in (*file.home, *names))
 
 
-def _differing(ways: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def differing(ways: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Cut what all ways have in common, first from their beginning, then from their end."""
     start = len(os.path.commonprefix(ways))
     ways = [way[start:] for way in ways]

@@ -16,7 +16,6 @@ from unet_lib.intake.pairs import Pairing
 __all__ = ["EXPECTED", "Tree", "describe", "find_tree"]
 
 
-
 @dataclass
 class Tree:
     """What a source holds, by id, and what the audit noted about it.
@@ -104,7 +103,7 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     for file in found.files:
         homes.setdefault(file.home, []).append(file)
     pairings = {h: pairs.pair(files, found.annotated, found.listed) for h, files in homes.items()}
-    trees = choice.without_links({h: p for h, p in pairings.items() if p.is_tree})
+    trees = choice.without_links(source, {h: p for h, p in pairings.items() if p.is_tree})
     if not trees:  # images in one folder, masks in another, as two archives leave them
         files = choice.place_like_masks(found.files)
         whole = pairs.pair(files, found.annotated, found.listed)
@@ -113,7 +112,7 @@ def _from_folder(source: Path, follow_links: bool) -> Tree:
     closed = tree.notes["unreadable file"][:3]
     for fault, file, detail in found.faults:
         tree.note(fault, file.path, detail)
-    if rivals := pairs.rivals(chosen.values()):
+    if rivals := choice.rivals(chosen.values()):
         raise ValueError(advice.rivals(source, *rivals))
     _fill(tree, list(chosen.values()))
     if not tree.images:
@@ -240,12 +239,12 @@ def _from_list(source: Path) -> Tree:
 def _note_masks(tree: Tree) -> None:
     """Note masks that a list gives to several images, and images with fewer masks than most."""
     owners = Counter(path for held in tree.masks.values() for path in held)
-    most, _ = Counter(len(held) for held in tree.masks.values()).most_common(1)[0]
+    most, count = Counter(len(held) for held in tree.masks.values()).most_common(1)[0]
     for name, held in tree.masks.items():
         for path in held:
             if owners[path] > 1 and layouts.extension(path.name) != "json":
                 tree.note("one mask of several images", path, f" ({name})")
-        if len(held) < most:
+        if len(held) < most and 2 * count > len(tree.masks):
             tree.note("fewer masks than most images have", name, f" ({len(held)}, not {most})")
 
 
