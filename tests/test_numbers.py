@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from unet_lib import experiments, workspace
+from unet_lib import tables, workspace
 
 PAGE = (workspace.PROJECT / "docs" / "numbers.md").read_text("utf-8")
 SOURCES = ["docs/results.md", "docs/speed.md", "unet_lib/weights/README.md"]
@@ -35,8 +35,8 @@ def titles() -> list[str]:
 
 def in_the_table_of_07(title: str) -> set[str]:
     """Return mean, lowest and highest seed of what a section quotes of notebook 07's table."""
-    rows = experiments.read_table(workspace.PROJECT / "notebooks" / "07_close_the_gap.csv")
-    found = [experiments.column(rows, *quote) for quote in QUOTED.get(title, ())]
+    rows = tables.read(workspace.PROJECT / "notebooks" / "07_close_the_gap.csv")
+    found = [tables.column(rows, *quote) for quote in QUOTED.get(title, ())]
     return {f"{v:.3f}" for c in found for v in (c.mean(), c.min(), c.max())}
 
 
@@ -55,11 +55,11 @@ def test_the_board_of_time_to_quality_says_what_was_measured():
     rows = re.findall(r"^\| (\d+) \*? ?\| (?:notebook 07, )?`(.+?)`.* \| (0\.\d+) \|$", board, re.M)
     assert len(rows) == board.count("\n| ") - 1
     assert [int(row[0]) for row in rows] == sorted(int(row[0]) for row in rows)
-    table = experiments.read_table(workspace.PROJECT / "notebooks" / "07_close_the_gap.csv")
+    table = tables.read(workspace.PROJECT / "notebooks" / "07_close_the_gap.csv")
     known = {row["variant"] for row in table}
     for seconds, name, dice in rows:
         if name in known:
-            found = [experiments.column(table, name, each).mean() for each in ("seconds", "dice")]
+            found = [tables.column(table, name, each).mean() for each in ("seconds", "dice")]
             assert (seconds, dice) == (f"{found[0]:.0f}", f"{found[1]:.3f}")
         else:
             rest = text.replace(board, "")

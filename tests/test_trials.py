@@ -109,16 +109,3 @@ def test_a_whole_run_is_finished_when_it_is_asked_for_again(data, tmp_path, caps
     guess = prediction.predict(unet, image) >= 0.5
     assert found["dice"][0] == metrics.dice(mask, guess) and len(found["hd95"]) == len(ids)
     assert 0 <= found["ece"][0] <= 1 and runs.load_run(run)["parameters"] == SETTINGS
-
-
-def test_ranges_show_mean_seeds_and_range_from_the_top():
-    found = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9])}
-    ax = trials.ranges(found, "Dice", beside="a").axes[0]
-    line, seeds, mean = (drawn.get_xydata().tolist() for drawn in ax.lines[:3])
-    assert line == seeds == [[0.5, 0], [0.7, 0]] and np.allclose(mean, [[0.6, 0]])
-    assert [text.get_text() for text in ax.texts] == ["0.600", "0.900"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "+ b"]
-    (band,) = ax.patches
-    assert np.allclose([band.get_x(), band.get_x() + band.get_width()], [0.5, 0.7])
-    assert ax.yaxis_inverted() and ax.get_xlabel() == "Dice"
-    assert not trials.ranges({"a": np.array([0.5])}, "Dice").axes[0].patches

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
-from unet_lib import batches, datasets, experiments, prediction, workspace
+from unet_lib import batches, datasets, experiments, prediction, tables, workspace
 from unet_lib.commands import models
 
 SIZE = 96  # px
@@ -73,7 +73,7 @@ def train(folder: Path, ids: list[str], settings: dict, *, updates: int, seed: i
 
 
 def tasks(values: dict, folder: Path) -> Iterator[tuple[dict, Callable[[], dict]]]:
-    """Give key and measure of each row, as `experiments.remember_all` takes them."""
+    """Give key and measure of each row, as `tables.remember_all` takes them."""
     manifest = datasets.load_manifest(folder)
     split, data = manifest["split"], f"sha {manifest['data_sha256'][:8]}"
     new = recipe(values) | {"image_size": SIZE}
@@ -106,7 +106,7 @@ def main(file: str, table: str) -> None:
     """Measure all rows that the table lacks, and print each."""
     values = yaml.safe_load(Path(file).read_text("utf-8"))
     folder = workspace.data_dir(values["dataset"])
-    for row in experiments.remember_all(Path(table), tasks(values, folder)):
+    for row in tables.remember_all(Path(table), tasks(values, folder)):
         print(*(f"{name} {row[name]} " for name in ("kind", "pairs", "seed", "dice")), flush=True)
 
 

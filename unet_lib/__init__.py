@@ -15,7 +15,8 @@ Flat rooms, which notebooks import:
 - `model_files`: a model's file, looked through before Keras opens it
 - `prediction`: a trained model on pictures in memory
 - `plotting`: figures of the notebooks
-- `experiments`: many small trainings, compiled, remembered in a table, and its figures
+- `experiments`: one recipe built, compiled, trained and scored
+- `tables`: what was measured, kept row by row, shown, compared and drawn
 - `trials`: trials of notebook 07, with data spoiled on purpose; a whole run by a recipe
 - `parallel`: one training on several processes, on Keras' JAX backend
 - `exercises`: checks of what a reader writes, answered as by a teacher

@@ -163,18 +163,25 @@ def handlers(wanted: dict) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def counting(total: int) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal how far it is, and give the function that counts one and prints a word."""
+def progress(word: str, *, total: int | None = None) -> Iterator[tuple]:
+    """Show a bar on a terminal, and nothing in a log; give rich's console, the bar and its task."""
     from rich import progress as rich
     from rich.console import Console
 
     console = Console(stderr=True)
-    columns = (rich.TextColumn("predicting"), rich.BarColumn(30), rich.MofNCompleteColumn(),
+    columns = (rich.TextColumn(word), rich.BarColumn(30), rich.MofNCompleteColumn(),
                rich.TextColumn("{task.fields[rate]}"), rich.TimeRemainingColumn())
-    start, hidden = time.perf_counter(), not console.is_terminal
+    hidden = not console.is_terminal
     place = Console(quiet=True) if hidden else console  # rich 13 ends a line even then
     with rich.Progress(*columns, console=place, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=total, rate="")
+        yield console, bar, bar.add_task("", total=total, rate="")
+
+
+@contextlib.contextmanager
+def counting(total: int) -> Iterator[Callable[[str], None]]:
+    """Show how far a prediction is, and give the function that counts one and prints a word."""
+    start = time.perf_counter()
+    with progress("predicting", total=total) as (console, bar, task):
 
         def tell(word: str) -> None:
             done = bar.tasks[0].completed + 1

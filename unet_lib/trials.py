@@ -1,6 +1,6 @@
 """Trials of notebook 07: which there are, data spoiled on purpose, one training, its judges.
 
-And a figure of them; and the whole run by a recipe with which the notebook ends.
+And the whole run by a recipe with which the notebook ends.
 """
 
 import functools
@@ -9,9 +9,7 @@ from pathlib import Path
 
 import cv2
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 from unet_lib import (
     batches,
@@ -19,7 +17,6 @@ from unet_lib import (
     datasets,
     experiments,
     pixels,
-    plotting,
     prediction,
     runs,
     training,
@@ -85,7 +82,7 @@ def tasks(
     chosen: dict[tuple[str, str], dict], folder: Path, train_ids: list[str],
     validation_ids: list[str], *, epochs: int, seeds: int,
 ) -> Iterator[tuple[dict, Callable[[], dict]]]:
-    """Yield key and measurement of each training for `experiments.remember_all`.
+    """Yield key and measurement of each training for `tables.remember_all`.
 
     All trials with one seed come before the next seed. "death" needs twenty trainings.
     """
@@ -234,32 +231,6 @@ def judge_run(run: Path, folder: Path, ids: list[str]) -> dict[str, np.ndarray]:
     rows = experiments.score_each(unet, datasets.read_pairs(folder, ids), outlines=True)
     found = {name: np.array([row[name] for row in rows]) for name in ("dice", "hd95")}
     return found | {"ece": np.array([calibration.reliability(masks, said)["error"]])}
-
-
-def ranges(found: dict[str, np.ndarray], measure: str, *, beside: str | None = None) -> Figure:
-    """Show measurements as dots, a row for each variant: mean, range and each random seed.
-
-    Args:
-        found: variant -> its measurements, (N,), one for each seed; the first is the top row.
-        measure: what was measured, for the axis.
-        beside: the variant whose range goes through the whole picture as a grey band.
-    """
-    height = 0.34 * len(found) + 1.1
-    figure, ax = plt.subplots(figsize=(7.5, height), dpi=plotting.DPI, layout="constrained")
-    for place, values in enumerate(found.values()):
-        ax.plot([values.min(), values.max()], [place, place], color="black", linewidth=1)
-        ax.plot(values, np.full(len(values), place), "o", color="0.75", markeredgecolor="0.4")
-        ax.plot(values.mean(), place, "D", color=plotting.VALIDATION)
-        ax.annotate(f"{values.mean():.3f}", (values.max(), place), (7, 0),
-                    textcoords="offset points", va="center", fontsize=9)
-    if beside in found:
-        ax.axvspan(found[beside].min(), found[beside].max(), color="0.9", zorder=0)
-    ax.set_yticks(range(len(found)), found)
-    ax.margins(x=0.12, y=0.08)
-    ax.invert_yaxis()
-    ax.set(xlabel=measure)
-    ax.set_title("diamond: mean; dots: single seeds; line: their range", fontsize=9)
-    return figure
 
 
 def train_run(run: Path, folder: Path, settings: dict) -> dict:

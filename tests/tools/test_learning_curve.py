@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from unet_lib import batches, datasets, experiments, phantom, prediction, workspace
+from unet_lib import batches, datasets, experiments, phantom, prediction, tables, workspace
 from unet_lib.intake import prepare
 
 IDS = [f"P{number:03}" for number in range(40)]
@@ -70,7 +70,7 @@ def test_rows_are_measured_once_and_tuning_starts_from_the_shipped_model(small, 
     monkeypatch.setattr(experiments, "train", watch)
     table = small.with_name("table.csv")
     learning_curve.main(str(small), str(table))
-    rows = experiments.read_table(table)
+    rows = tables.read(table)
     assert [(row["kind"], row["pairs"], row["updates"], row["size"]) for row in rows] == [
         ("shipped", 0, 0, 32), ("shipped", 0, 0, 128), ("new", 3, 4, 32),
         ("tuned", 2, 1, 32)]  # 9 pairs are more than there are

@@ -7,7 +7,7 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
-from unet_lib import bootstrap, datasets, parameters, workspace
+from unet_lib import bootstrap, console, datasets, parameters, workspace
 from unet_lib.intake import manifest, masks, prepare, sources, writing
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
@@ -41,8 +41,9 @@ def run(source: str, values: dict[str, object], *, out: Path | None = None) -> i
         tree = prepare.find_tree(folder, options)
         _say(f"source: {source}")
         _say(f"layout: {tree.layout}, in {workspace.shown(tree.root)}")
-        with _bar() as progress:
-            audited = prepare.audit_tree(tree, options, progress)
+        with console.progress("reading") as (_, bar, task):
+            audited = prepare.audit_tree(
+                tree, options, lambda done, total: bar.update(task, completed=done, total=total))
         made = prepare.describe(tree, audited, options, source=folder)
         show_audited(audited)
         show_findings(made["findings"])
@@ -260,24 +261,3 @@ def _sizes(counted: Counter) -> str:
 def _most(counted: Counter, most: int = 4) -> str:
     shown = ", ".join(f"{name} ({number})" for name, number in counted.most_common(most))
     return shown + (f" and {len(counted) - most} more" if len(counted) > most else "")
-
-
-def _bar():
-    """Return a progress bar on the terminal that gives the function to call."""
-    import contextlib
-
-    from rich import progress as rich
-    from rich.console import Console
-
-    @contextlib.contextmanager
-    def shown():
-        columns = (rich.TextColumn("reading"), rich.BarColumn(30), rich.MofNCompleteColumn(),
-                   rich.TimeRemainingColumn())
-        console = Console(stderr=True)
-        hidden = not console.is_terminal  # a log gets no bar, not even an empty line
-        place = Console(quiet=True) if hidden else console  # rich 13 ends a line even then
-        with rich.Progress(*columns, console=place, transient=True, disable=hidden) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-
-    return shown()
