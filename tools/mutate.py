@@ -29,10 +29,7 @@ ELSEWHERE = {  # rooms without a test file of their own
     "commands/parity": ["tests/commands/test_export.py"],
     "commands/publish": ["tests/commands/test_export.py"],
     "commands/runtimes": ["tests/commands/test_export.py"],
-    "intake/advice": ["tests/intake/test_audit.py", "tests/intake/test_prepare.py"],
-    "intake/choice": ["tests/intake/test_tree.py"],
     "intake/manifest": ["tests/intake/test_prepare.py"],
-    "intake/pairs": ["tests/intake/test_tree.py", "tests/intake/test_layouts.py"],
     "intake/writing": ["tests/intake/test_prepare.py"],
     "parallel": ["tests/slow/test_parallel.py"],
 }

@@ -19,7 +19,7 @@ Way = tuple[str, ...]
 def place_like_masks(files: Iterable[File]) -> list[File]:
     """Return files so that pictures in folders of unknown names count by the masks' inner folders.
 
-    `films/A/1.png` lies in A then, where `masks/A/` does, and gets no mask of `masks/B/`.
+    `radios/A/1.png` lies in A then, where `masks/A/` does, and gets no mask of `masks/B/`.
     """
     files = list(files)
     known = {f.inner for f in files if f.meaning.role == "masks"} - {()}

@@ -1,0 +1,298 @@
+"""Which mask belongs to which image, by names and places; one id for each image."""
+
+import os
+
+import pytest
+from made_trees import IDS, LAYOUTS, PLACES, both, located, noted, paired, place, tree_of
+
+from unet_lib.intake import layouts, pairs
+from unet_lib.intake.tree import find_tree
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_images_and_masks_find_each_other(layout, tmp_path):
+    names, expected = LAYOUTS[layout]
+    tree = tree_of(tmp_path, *names)
+    assert paired(tree) == expected
+    unused = {"image without mask", "folder ignored"}
+    told = {"folders taken together", "one id in several folders", "masks of one lung alone"}
+    assert noted(tree).keys() <= unused | told
+
+
+@pytest.mark.parametrize("suffix", "_mask _seg _lungmask -mask _label _masks -seg".split())
+@pytest.mark.parametrize("layout", ["primary", "usable", "flat"])
+def test_masks_may_have_a_suffix_in_every_layout(suffix, layout, tmp_path):
+    image_at, mask_at, _ = PLACES[layout]
+    names = [image_at.format(i) for i in IDS]
+    names += [mask_at.format(i).replace(".png", f"{suffix}.png") for i in IDS]
+    tree = tree_of(tmp_path, *names)
+    assert sorted(tree.images) == IDS and tree.layout == layout and noted(tree) == {}
+
+
+@pytest.mark.parametrize("mask", ["masks/P00_mask.png", "masks/P00.tif", "labels/P00.png"])
+def test_two_masks_for_one_id_are_told(mask, tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "P00", "P01"), mask)
+    used = "labels" if "labels" in mask else "masks"
+    other = mask if used == "masks" else "masks/P00.png"
+    assert paired(tree)["P00"] == ["images/P00.png", f"{used}/P00.png"]
+    assert noted(tree) == {"two files with one id": [f"{other} ({used}/P00.png is used)"]}
+
+
+def test_two_images_of_one_id_are_told(tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "a"), "images/a.jpg")
+    assert paired(tree) == {"a": ["images/a.jpg", "masks/a.png"]}
+    assert noted(tree) == {"two files with one id": ["images/a.png (images/a.jpg is used)"]}
+
+
+def test_ids_that_count_alike_in_train_and_val_are_kept_apart(tmp_path):
+    names = [*both("train/{kind}/{id}.png", "1"), *both("val/{kind}/{id}.png", "1")]
+    tree = tree_of(tmp_path, *names)
+    assert paired(tree)["val_1"] == ["val/images/1.png", "val/masks/1.png"]
+    assert tree.validation == {"val_1"} and "train_1" in tree.images
+
+
+def test_ids_whose_numbers_look_like_channels_are_kept(tmp_path):
+    ids = ["p_0000", "p_0001"]
+    assert list(tree_of(tmp_path, *both("{kind}/{id}.png", *ids)).images) == ids
+
+
+def test_a_class_without_its_mask_does_not_borrow_one(tmp_path):
+    names = [*both("{kind}/COVID/{id}.png", "1"), *both("{kind}/Normal/{id}.png", "2")]
+    tree = tree_of(tmp_path, *names, "images/COVID/3.png", "masks/Normal/3.png")
+    assert sorted(tree.images) == ["1", "2"]
+    assert noted(tree) == {
+        "image without mask": ["images/COVID/3.png"],
+        "mask without image": ["masks/Normal/3.png"],
+    }
+
+
+def test_a_class_may_be_written_otherwise_among_the_masks(tmp_path):
+    names = [f"{folder}/{i}.png" for i in "12" for folder in (
+        "images/COVID", "masks/covid", "images/Normal", "masks/normal")]  # fmt: skip
+    tree = tree_of(tmp_path, *names)
+    assert paired(tree)["COVID_1"] == ["images/COVID/1.png", "masks/covid/1.png"]
+    assert paired(tree)["Normal_2"] == ["images/Normal/2.png", "masks/normal/2.png"]
+
+
+def test_masks_in_a_folder_that_bears_their_images_name(tmp_path):
+    """What is called 1 in the folder of image 2 is no mask of image 1."""
+    names = [f"images/{i}.png" for i in "1234"]
+    names += ["masks/1/left.png", "masks/1/right.png", "masks/2/mask.png", "masks/3/3_seg.png"]
+    tree = tree_of(tmp_path, *names, "masks/4/1.png", "masks/4/2.png")
+    assert {i: held[1:] for i, held in paired(tree).items()} == {
+        "1": ["masks/1/left.png", "masks/1/right.png"], "2": ["masks/2/mask.png"],
+        "3": ["masks/3/3_seg.png"],
+    }  # fmt: skip
+    assert noted(tree) == {"image without mask": ["images/4.png"],
+                           "mask without image": ["masks/4/1.png", "masks/4/2.png"]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "images, masks",
+    [([f"{n}" for n in range(1, 9)], [f"{1 + n // 5}/{n}" for n in range(1, 9)]),
+     (["001", "002", "003"], ["001/001", "001/002", "001/003"]),
+     (["a", "b", "lungs"], ["lungs/a", "lungs/b_mask", "lungs/lungs"]),
+     (["1", "2", "3"], ["1/1", "1/2", "2/3", "2/4"])],
+    ids=["batches", "one batch", "a word", "a mask too many"],
+)  # fmt: skip
+@pytest.mark.parametrize("parts", [("",), ("train/", "val/")], ids=["whole", "parts"])
+def test_a_folder_that_happens_to_bear_an_images_name(parts, images, masks, tmp_path):
+    names = [f"{part}images/{name}.png" for part in parts for name in images]
+    names += [f"{part}masks/{name}.png" for part in parts for name in masks]
+    assert len(tree_of(tmp_path, *names).images) == len(images) * len(parts)
+
+
+@pytest.mark.parametrize("numbers", [("1/1", "1/2", "2/1", "2/2"), ("2/1", "1/left", "1/right")])
+def test_numbers_in_a_folder_that_bears_an_images_name(numbers, tmp_path):
+    """Where names recur, or say no more than a side, such a folder holds one image's masks."""
+    names = [*(f"images/{n}.png" for n in "123"), *(f"masks/{n}.png" for n in numbers)]
+    for image, held in paired(tree_of(tmp_path, *names)).items():
+        assert all(mask.startswith(f"masks/{image}/") for mask in held[1:])
+
+
+def test_a_set_of_one_lung_alone_is_told(tmp_path):
+    tree = tree_of(tmp_path, "images/a.png", "masks/left/a.png", "images/b.png",
+                   "masks/left/b.png")
+    assert sorted(tree.masks) == ["a", "b"]
+    assert noted(tree) == {"masks of one lung alone": ["masks/left/a.png", "masks/left/b.png"]}
+
+
+def test_only_one_lungs_mask(tmp_path):
+    sides = ["masks/left/a.png", "masks/right/a.png", "masks/right/b.png"]
+    tree = tree_of(tmp_path, "images/a.png", "images/b.png", *sides)
+    assert list(tree.images) == list(tree.masks) == ["a"]
+    assert noted(tree) == {"only one lung's mask": ["masks/right/b.png: no left one"]}
+
+
+def test_a_whole_mask_goes_before_its_halves(tmp_path):
+    sides = ["masks/left/a.png", "masks/right/a.png"]
+    tree = tree_of(tmp_path, "images/a.png", "masks/a.png", *sides)
+    assert paired(tree) == {"a": ["images/a.png", "masks/a.png"]}
+    assert noted(tree) == {
+        "two files with one id": [f"{side} (masks/a.png is used)" for side in sides]
+    }
+
+
+def test_other_organs_are_named_when_they_are_left_out(tmp_path):
+    masks = [f"masks/{organ}/a.gif" for organ in ("left lung", "right lung", "heart",
+                                                   "left clavicle")]  # fmt: skip
+    tree = tree_of(tmp_path, "images/a.png", *masks)
+    assert paired(tree) == {"a": ["images/a.png", *masks[:2]]}
+    assert noted(tree) == {
+        "folder ignored": ["masks/heart (1 .gif)", "masks/left clavicle (1 .gif)"]
+    }
+
+
+def test_names_that_differ_only_in_case(tmp_path):
+    names = [*both("{kind}/{id}.png", "case_a", "case_A"), "images/B.png", "masks/b.png"]
+    tree = tree_of(tmp_path, *names)
+    assert set(tree.images) == {"case_a", "case_A", "B"}
+    assert noted(tree) == {
+        "ids that differ only in case": ["case_A and case_a"],
+        "image and mask differ in case": ["images/B.png, b"],
+    }
+
+
+def test_two_forms_of_unicode_are_one_id(tmp_path):
+    names = ["images/e\u0301.png", "images/\u00e9.png", "masks/\u00e9_mask.png"]
+    tree = tree_of(tmp_path, *names)
+    assert list(tree.images) == ["\u00e9"]
+    assert len(noted(tree)["two files with one id"]) == 1
+
+
+def test_folders_beside_train_that_hold_the_same_are_named(tmp_path):
+    tree = tree_of(tmp_path, *both("{kind}/{id}.png", "a"), *both("train/{kind}/{id}.png", "a"))
+    assert paired(tree) == {"a": ["train/images/a.png", "train/masks/a.png"]}
+    assert noted(tree) == {"folder ignored": ["images (1 .png)", "masks (1 .png)"]}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_the_mask_of_a_refused_image_is_not_called_lonely(tmp_path):
+    root = place(tmp_path / "s", *both("{kind}/{id}.png", "a"), "masks/b.png", "masks/c.png")
+    (root / "images/b.png").symlink_to(place(tmp_path, "far/b.png") / "far/b.png")
+    tree = find_tree(root)
+    assert list(tree.images) == ["a"]
+    assert noted(tree) == {
+        "mask without image": ["masks/c.png"],
+        "path leads outside the source": ["images/b.png"],
+    }
+
+
+def test_the_plainest_name_goes_first(tmp_path):
+    tree = tree_of(tmp_path, "images/a.png", "masks/a-mask.png", "masks/a.png")
+    assert paired(tree) == {"a": ["images/a.png", "masks/a.png"]}
+
+
+def test_an_id_that_a_folders_name_makes_may_be_taken(tmp_path):
+    folders = [*both("{kind}/x/{id}.png", "1"), *both("{kind}/y/{id}.png", "1")]
+    tree = tree_of(tmp_path, *folders, *both("{kind}/{id}.png", "x_1"))
+    assert sorted(tree.images) == ["x_1", "y_1"]
+    assert [case.split(" ")[0] for case in noted(tree)["two files with one id"]] == [
+        "images/x/1.png" if tree.name(tree.images["x_1"]) == "images/x_1.png" else "images/x_1.png"
+    ]
+
+
+def test_only_what_differs_in_the_folders_names_makes_an_id(tmp_path):
+    tree = tree_of(
+        tmp_path, *both("{kind}/x/set/{id}.png", "1"), *both("{kind}/y/set/{id}.png", "1")
+    )
+    assert sorted(tree.images) == ["x_1", "y_1"]
+
+
+def test_in_a_folder_that_bears_an_id_other_names_are_strays(tmp_path):
+    names = [at.format("P1") for at in PLACES["primary"][:2]]
+    more = ["train_images/P1/masks/lesion.png", "test_images/T1/T1.png", "test_images/T1/small.png"]
+    tree = tree_of(tmp_path, *names, *more)
+    assert list(tree.images) == ["P1"] and list(tree.test) == ["T1"]
+    assert noted(tree) == {
+        "stray file": ["test_images/T1/small.png", "train_images/P1/masks/lesion.png"]
+    }
+
+
+# ---------------------------------------------------------------------------- each by itself
+
+
+def held(pairing):
+    """Return the masks of each image by side, all of them by their names."""
+    return {str(image.path): {side: str(mask.path) for side, mask in masks.items()}
+            for image, masks in pairing.masks.items()}  # fmt: skip
+
+
+def test_one_home_is_paired_and_what_finds_no_partner_is_kept():
+    files = located("images/a.png", "images/B_image.png", "images/c.png", "masks/left/a.png",
+                    "masks/right/a.png", "masks/b.png", "masks/d.png", "notes.txt")  # fmt: skip
+    found = pairs.pair(files, {}, {})
+    assert held(found) == {
+        "images/a.png": {"left": "masks/left/a.png", "right": "masks/right/a.png"},
+        "images/B_image.png": {"": "masks/b.png"},
+    }
+    assert [str(file.path) for file in found.lonely] == ["masks/d.png"]
+    assert [(image.stem, mask.stem) for image, mask in found.folded] == [("B_image", "b")]
+    assert (len(found.images), found.seconds, found.short, found.is_tree) == (3, [], True, True)
+    assert pairs.lonely(found) == [("image without mask", files[2]),
+                                   ("mask without image", files[6])]  # fmt: skip
+
+
+def test_where_no_word_is_cut_ids_are_whole_names():
+    assert pairs.pair(located("images/a.png", "masks/a_mask.png"), {}, {}).short is False
+    assert pairs.pair(located("images/a_image.png", "masks/a.png"), {}, {}).short is True
+    assert pairs.pair(located("a.png", "b.png"), {}, {}).is_tree is False
+
+
+def test_annotations_are_masks_of_the_pictures_that_they_name():
+    image, labelme, coco, other = located("images/a.png", "x.json", "all.json", "images/b.png")
+    found = pairs.pair([image, labelme, coco, other], {labelme: ["..\\images\\a.png"]},
+                       {other: [coco, labelme]})  # fmt: skip
+    assert found.masks == {image: {"": labelme}, other: {"": coco, "1": labelme}}
+
+
+@pytest.mark.parametrize(
+    "organs, kept",
+    [(["masks", "masks/heart"], ["masks"]), (["masks/heart"], ["masks/heart"]), ([], []),
+     (["masks/heart", "masks/ribs"], [])],
+)  # fmt: skip
+def test_masks_of_other_organs_count_only_alone(organs, kept):
+    masks = located(*(f"{folder}/a.png" for folder in organs))
+    assert [str(mask.path.parent) for mask in pairs.of_lungs(masks)] == kept
+
+
+def test_which_sides_a_set_shows_and_where_one_is_missing():
+    first, second, left, right = located("images/a.png", "images/b.png", "masks/left/a.png",
+                                         "masks/right/a.png")  # fmt: skip
+    masks = {first: {"left": left, "right": right}, second: {"left": left}}
+    assert pairs.sides(masks) == {"left", "right"}
+    assert pairs.halves(masks) == [(second, left, "right")]
+    assert pairs.halves({first: {"": left}, second: {"right": right}}) == []  # no set of halves
+    whole = {first: {"left": left, "right": right}, second: {"": left}}
+    assert pairs.halves(whole) == [] and pairs.sides(whole) == {"", "left", "right"}
+    assert pairs.halves({second: {"left": left}}) == []  # one lung of all
+
+
+@pytest.mark.parametrize(
+    "names, groups",
+    [(["b", "a", "B", "c"], [["B", "b"]]), (["a", "b"], []),
+     (["e\u0301", "\u00e9", "\u00c9"], [["e\u0301", "\u00c9", "\u00e9"]]),
+     (["x", "X", "y", "Y"], [["X", "x"], ["Y", "y"]])],
+)  # fmt: skip
+def test_names_that_some_systems_take_for_one(names, groups):
+    assert pairs.alike(names) == groups
+
+
+@pytest.mark.parametrize(
+    "ways, cut",
+    [(["a/x/z", "a/y/z"], ["x", "y"]), (["x", "y"], ["x", "y"]), (["a", "a/b"], ["", "b"]),
+     (["a/a", "a"], ["a", ""]), (["a/b/c"], [""]), (["a/b/x", "c/b/x"], ["a", "c"])],
+)  # fmt: skip
+def test_what_differs_in_ways(ways, cut):
+    split = [[tuple(filter(None, way.split("/"))) for way in held] for held in (ways, cut)]
+    assert pairs.differing(split[0]) == split[1]
+
+
+def test_one_id_for_each_image():
+    files = located("COVID/images/1.png", "Normal/images/1.png", "Normal/images/2.png",
+                    "P1/image.png", "x/images/Normal_1.png", "x/images/a\x07b.png")  # fmt: skip
+    covid, normal, two, alone, taken, odd = files
+    naming = pairs.name_all({file: layouts.image_core(file.stem) for file in files})
+    assert naming.ids == {covid: "COVID_1", normal: "Normal_1", two: "2", alone: "P1", odd: "a_b"}
+    assert naming.joined == {"1": ["COVID_1", "Normal_1"]}
+    assert naming.seconds == [(taken, normal)]
