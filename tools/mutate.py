@@ -29,8 +29,6 @@ ELSEWHERE = {  # rooms without a test file of their own
     "commands/parity": ["tests/commands/test_export.py"],
     "commands/publish": ["tests/commands/test_export.py"],
     "commands/runtimes": ["tests/commands/test_export.py"],
-    "intake/manifest": ["tests/intake/test_prepare.py"],
-    "intake/writing": ["tests/intake/test_prepare.py"],
     "parallel": ["tests/slow/test_parallel.py"],
 }
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,

@@ -76,6 +76,13 @@ def put(path: Path, content: bytes | str | np.ndarray) -> Path:
     return path
 
 
+def alpha(colour, ground, *, over=LUNGS) -> np.ndarray:
+    """Return (64, 64, 4): one colour on the lungs, opaque there alone, another elsewhere."""
+    made = np.full((64, 64, 4), [*ground, 0], np.uint8)
+    made[over] = [*colour, 255]
+    return made
+
+
 def make_set(root: Path, mask=WHITE, *, count: int = 8, image=chest, name="P{:02d}") -> Path:
     """Write images/<name>.png and masks/<name>.png; `mask` and `image` may be functions."""
     for number in range(count):

@@ -121,14 +121,6 @@ def test_a_test_image_wins_over_a_pair_of_the_same_id(source, target):
     np.testing.assert_array_equal(datasets.read_image(target / "test/P_07_1.png"), picture("other"))
 
 
-def test_a_thousand_faults_are_counted_and_named_and_five_are_examples(source, target):
-    for number in range(1000):
-        (source / f"{number:03d}.txt").touch()
-    found = finding(prepare.restructure(source, target), "stray file")
-    assert found["count"] == 1000 and len(found["examples"]) == 5
-    assert found["cases"] == sorted(f"{number:03d}.txt" for number in range(1000))
-
-
 def test_progress_counts_every_file_once(source, target):
     steps = []
     prepare.restructure(source, target, progress=lambda done, total: steps.append((done, total)))
@@ -471,15 +463,6 @@ def test_what_macos_leaves_in_an_archive_is_no_picture(tmp_path):
         put(root / name, b"\0\5\x16\7")
     manifest, found, _ = made(root)
     assert len(manifest["items"]) == 8 and set(found) <= {"stray file", "folder ignored"}
-
-
-def test_a_folder_of_ones_own_for_validation(tmp_path):
-    root = tmp_path / "s"
-    make_set(root / "train")
-    make_set(root / "val", count=3, name="V{}", image=lambda n: chest(100 + n))
-    manifest, found, _ = made(root)
-    assert manifest["split"]["validation"] == ["V0", "V1", "V2"]
-    assert found == {"val_fraction unused": ["3 pairs"]}
 
 
 def test_two_masks_for_one_id(tmp_path):

@@ -1,14 +1,12 @@
 """A data set appears whole or not at all, and no source is touched."""
 
 import errno
-import hashlib
 import json
 import os
 import re
 import tracemalloc
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from made_sets import (
@@ -16,9 +14,8 @@ from made_sets import (
     LUNGS,
     RIGHT,
     WHITE,
+    alpha,
     chest,
-    dicom,
-    encode,
     make_set,
     met,
     palette,
@@ -36,8 +33,8 @@ from made_trees import (
     state,
 )
 
-from unet_lib import datasets, phantom, workspace
-from unet_lib.intake import looks, prepare, safekeeping, writing
+from unet_lib import datasets, workspace
+from unet_lib.intake import prepare, safekeeping, writing
 
 
 def lose_train(root):
@@ -298,59 +295,6 @@ def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path, target):
 # ------------------------------------------------------------------------- what becomes of masks
 
 
-def alpha(colour, ground, *, over=LUNGS):
-    """Return (64, 64, 4): one colour on the lungs, opaque there alone, another elsewhere."""
-    made = np.full((64, 64, 4), [*ground, 0], np.uint8)
-    made[over] = [*colour, 255]
-    return made
-
-
-def stray(value):
-    mask = LUNGS.astype(np.uint8)
-    mask[5, 5:8] = value
-    return lambda number: mask if number == 0 else LUNGS.astype(np.uint8)
-
-
-def soft(number):
-    return encode(WHITE, "jpeg", quality=75)
-
-
-PLAIN = [  # a kind of masks, what is found and in how many files
-    ("0 and 255", WHITE, "", 0),
-    ("0 and 1", LUNGS.astype(np.uint8), "mask of 0 and 1", 8),
-    ("both", lambda n: WHITE if n % 2 else WHITE // 255, "mask of 0 and 1", 4),
-    ("16 bits", LUNGS * np.uint16(65535), "mask of other values", 8),
-    ("one colour", np.dstack([WHITE, WHITE * 0, WHITE * 0]), "coloured mask", 8),
-    ("JPEG", soft, "mask with a soft border", 8),
-    ("alpha", alpha((255, 255, 255), (255, 255, 255)), "mask in the alpha channel", 8),
-    ("stray 3", stray(3), "stray value in a mask", 1),
-    ("stray 255", stray(255), "stray value in a mask", 1),
-]
-
-
-@pytest.mark.parametrize(("mask", "fault", "count"), [row[1:] for row in PLAIN],
-                         ids=[row[0] for row in PLAIN])  # fmt: skip
-def test_plain_masks_are_stored_as_0_and_255(mask, fault, count, tmp_path):
-    root = make_set(tmp_path / "source", mask)
-    before = state(root)
-    manifest = prepare.restructure(root, tmp_path / "data/made")
-    assert state(root) == before
-    found = met(manifest)
-    assert len(found.get(fault, [])) == count and (found if count else not found)
-    for name, item in manifest["items"].items():
-        file = tmp_path / f"data/made/train/masks/{name}.png"
-        pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        assert set(np.unique(pixels)) == {0, 255} and pixels.shape == (64, 64)
-        held = datasets.read_mask(file)
-        assert looks.hash_pixels(held) == item["mask_sha256"]
-        assert (held != LUNGS).mean() < (0.01 if mask is soft else 1e-9)
-        origin = root / f"masks/{name}.png"
-        plain = not fault
-        assert (file.read_bytes() == origin.read_bytes()) == plain
-        image = tmp_path / f"data/made/train/images/{name}.png"
-        assert image.read_bytes() == (root / f"images/{name}.png").read_bytes()
-
-
 VOC = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
 SIDES = np.uint8(1) * RIGHT + np.uint8(2) * LEFT
 HEART = SIDES.copy()
@@ -406,16 +350,6 @@ def test_a_red_lung_on_a_transparent_ground_is_refused_never_turned_round(tmp_pa
         prepare.restructure(root, tmp_path / "made")
     prepare.restructure(root, tmp_path / "made", mask_values="#ff0000")
     np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P00.png"), LUNGS)
-
-
-def test_left_and_right_are_joined(tmp_path):
-    for number in range(8):
-        put(tmp_path / f"s/CXR_png/P{number}.png", chest(number))
-        put(tmp_path / f"s/ManualMask/leftMask/P{number}.png", LEFT * np.uint8(255))
-        put(tmp_path / f"s/ManualMask/rightMask/P{number}.png", RIGHT * np.uint8(255))
-    manifest = prepare.restructure(tmp_path / "s", tmp_path / "made")
-    assert len(manifest["items"]) == 8 and met(manifest) == {}
-    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), LUNGS)
 
 
 # --------------------------------------------------------------------------------- annotations
@@ -598,36 +532,6 @@ def test_a_set_in_use_is_not_made_otherwise_under_its_user(tmp_path):
     assert prepare.restructure(root, target, mask_values="1,2")["written"]
 
 
-def test_the_manifest_says_how_the_set_was_made(tmp_path):
-    manifest = prepare.restructure(make_set(tmp_path / "s"), tmp_path / "made")
-    assert list(manifest) == [
-        "format", "dataset", "layout", "test_layout", "split", "groups", "test", "mask_table",
-        "foreground", "intensity_rule", "findings", "source", "val_fraction", "split_seed",
-        "split_rule", "group_by", "mask_values", "intensity", "invert", "empty_masks",
-        "follow_links", "source_sha256", "items", "data_sha256", "files_sha256", "written",
-    ]  # fmt: skip
-    assert list(manifest["findings"][0]) == [
-        "fault", "count", "examples", "cases", "decision", "remedy"]  # fmt: skip
-    rows = {row["value"]: row for row in manifest["mask_table"]}
-    assert rows[255] == {
-        "value": 255, "share": pytest.approx(LUNGS.mean()), "files": 8, "border": 0}  # fmt: skip
-    assert json.loads((tmp_path / "made/manifest.json").read_text("utf-8")) == {
-        key: value for key, value in manifest.items() if key != "written"}  # fmt: skip
-
-
-def test_the_data_hash_of_a_plain_set_is_that_of_its_files(tmp_path):
-    """As in the first release: nothing that is read differently changes a run's data."""
-    root = make_set(tmp_path / "s")
-    manifest = prepare.restructure(root, tmp_path / "made")
-    for name, item in manifest["items"].items():
-        image, mask = (cv2.imread(str(root / kind / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-                       for kind in ("images", "masks"))  # fmt: skip
-        assert item["image_sha256"] == hashlib.sha256(b"(64, 64)" + image.tobytes()).hexdigest()
-        mask = (mask > 127).astype(np.uint8)
-        assert item["mask_sha256"] == hashlib.sha256(b"(64, 64)" + mask.tobytes()).hexdigest()
-    assert manifest["data_sha256"] == datasets.data_hash(manifest)
-
-
 @pytest.mark.parametrize("column", ["mask", "group", "part"])
 def test_a_list_that_says_something_else_is_another_source(column, tmp_path):
     root = make_set(tmp_path / "s", lambda n: WHITE if n else LEFT * np.uint8(255))
@@ -644,45 +548,3 @@ def test_a_list_that_says_something_else_is_another_source(column, tmp_path):
     rows[0][column], rows[7][column] = rows[7][column], rows[0][column]
     second = prepare.restructure(save_list(), tmp_path / "made")
     assert second["written"] and second["source_sha256"] != first["source_sha256"]
-
-
-def test_no_name_of_a_patient_is_copied(tmp_path):
-    root = make_set(tmp_path / "s")
-    for number in range(8):
-        film = dicom(chest(number) * np.uint16(16), PatientName="Doe^Jane", PatientID="4711")
-        put(root / f"images/P{number:02d}.png", film)
-    prepare.restructure(root, tmp_path / "made")
-    for data in content(tmp_path / "made").values():
-        data = data if isinstance(data, bytes) else data.encode()
-        assert b"Doe" not in data and b"4711" not in data and b"DICM" not in data
-
-
-def test_the_truth_of_test_phantoms_is_set_aside_and_that_of_others_is_unknown(tmp_path):
-    root = tmp_path / "s"
-    phantom.write_primary_tree(root, train=4, test=2)
-    aside, made = tmp_path / "made" / "test_truth", tmp_path / "made"
-    manifest = prepare.restructure(root, made, asked="phantom (4 pairs)", val_fraction=0.5)
-    assert sorted(p.stem for p in aside.iterdir()) == sorted(manifest["test"])
-    for name in manifest["test"]:
-        image, mask = phantom.redraw(name)
-        assert np.array_equal(datasets.read_mask(aside / f"{name}.png"), mask // 255)
-        assert np.array_equal(datasets.read_image(made / "test" / f"{name}.png"), image)
-    assert not any("test_truth" in name for name in datasets.files(manifest))
-    prepare.restructure(root, tmp_path / "own", val_fraction=0.5)
-    assert not (tmp_path / "own" / "test_truth").exists()
-    first = root / "test_images" / manifest["test"][0] / f"{manifest['test'][0]}.png"
-    first.write_bytes(encode(np.zeros((400, 400), np.uint8)))  # not what was drawn
-    prepare.restructure(root, tmp_path / "odd", asked="phantom (4 pairs)", val_fraction=0.5)
-    assert [p.stem for p in (tmp_path / "odd/test_truth").iterdir()] == manifest["test"][1:]
-
-
-def test_named_values_become_classes_by_number(tmp_path):
-    root = make_set(tmp_path / "s", lambda n: np.uint8(5) * RIGHT + np.uint8(9) * LEFT)
-    line = "left lung=9, right lung=5"
-    made = prepare.restructure(root, tmp_path / "made", mask_values=line)
-    assert made["classes"] == ["left lung", "right lung"] and made["mask_values"] == line
-    name = made["split"]["train"][0]
-    stored = cv2.imread(str(tmp_path / f"made/train/masks/{name}.png"), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(stored, np.uint8(1) * LEFT + np.uint8(2) * RIGHT)
-    np.testing.assert_array_equal(datasets.read_pair(tmp_path / "made", name)[1], stored)
-    assert "classes" not in prepare.restructure(root, tmp_path / "one", mask_values="5,9")
