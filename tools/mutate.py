@@ -23,12 +23,6 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {  # rooms without a test file of their own
     "__main__": ["tests/test_packaging.py", "tests/commands/test_check.py"],
-    "rules": ["tests/test_parameters.py"],
-    "commands/convert": ["tests/commands/test_export.py"],
-    "commands/job": ["tests/commands/test_predict.py"],
-    "commands/parity": ["tests/commands/test_export.py"],
-    "commands/publish": ["tests/commands/test_export.py"],
-    "commands/runtimes": ["tests/commands/test_export.py"],
     "parallel": ["tests/slow/test_parallel.py"],
 }
 COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,

@@ -3,7 +3,6 @@
 The model of these tests calls dark pixels foreground: what comes out is known without it.
 """
 
-import csv
 import json
 import os
 import re
@@ -12,56 +11,23 @@ import subprocess
 import sys
 import time
 
-import cv2
 import foreign
 import keras
 import numpy as np
 import pytest
 from made_files import png
-from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, put, turned
+from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, put
 from made_trees import state
 from PIL import Image
+from predicting import HELD, SIDES, TWO_GREYS, called, films, mask, rows
 
 from unet_lib import __main__, phantom, workspace
-from unet_lib.commands import job, models, outputs, predict, usual
+from unet_lib.commands import job, models, outputs, predict
 from unet_lib.commands import table as tables
 from unet_lib.intake import raster
 
 WIDE = np.arange(SIDE)  # columns
-HELD = np.uint8(200) - np.uint8(150) * LUNGS  # (64, 64): lungs 50, the rest 200
-
-
-@pytest.fixture(autouse=True)
-def dark(tmp_path):
-    """The file of a model that gives 1 less the picture, at 64 px."""
-    inputs = keras.Input((SIDE, SIDE, 1))
-    model = keras.Model(inputs, keras.layers.Rescaling(-1.0, 1.0)(inputs))
-    model.save(tmp_path / "dark.keras")
-
-
-def called(*arguments, capsys, model="dark.keras"):
-    """Return the exit code, the rows of the table by file, and what was printed."""
-    code = __main__.main(["predict", *map(str, arguments), "--model", model])
-    said = capsys.readouterr()
-    return code, rows(arguments[arguments.index("--out") + 1]), said.out + said.err
-
-
-def rows(out):
-    path = os.path.join(out, "predictions.csv")
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        return {row["file"]: row for row in csv.DictReader(file)}
-
-
-def mask(path):
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-
-
-def films(root, *names):
-    for name in names:
-        put(root / name, HELD)
-    return root
+pytestmark = pytest.mark.usefixtures("dark")
 
 
 def test_a_folder(tmp_path, capsys):
@@ -212,17 +178,6 @@ def test_on_a_terminal_a_bar_tells_how_quick_it_is(tmp_path, capsys, monkeypatch
     assert "pictures/s" not in called("in", "--out", "p", capsys=capsys)[2]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders: POSIX only")
-def test_what_is_no_file(tmp_path, capsys):
-    films(tmp_path / "in", "x.png")
-    os.mkfifo(tmp_path / "in/pipe.png")
-    (tmp_path / "in/link.png").symlink_to("gone")
-    code, table, said = called("in", "--out", "out", capsys=capsys)
-    assert code == 1 and set(table) == {"x.png", "link.png"}
-    assert table["link.png"]["reason"] == "a link to nothing; copy the file it should lead to"
-    assert "1 file skipped, no picture: pipe.png" in said
-
-
 def test_no_picture_at_all(tmp_path, capsys):
     put(tmp_path / "in/notes.txt", "hello")
     code, table, said = called("in", "--out", "out", capsys=capsys)
@@ -242,119 +197,6 @@ def test_what_cannot_work_is_refused_before_anything(tmp_path, capsys, arguments
     code, _, said = called(*arguments, capsys=capsys)
     assert code == 2 and said.startswith("Refused, nothing was written: ") and words in said
     assert state(tmp_path) == before
-
-
-def test_a_mask_lies_on_the_pixels_of_its_file(tmp_path, capsys):
-    high = cv2.resize(HELD, (96, 200), interpolation=cv2.INTER_NEAREST)
-    put(tmp_path / "in/high.png", high)
-    put(tmp_path / "in/turned.png", turned(HELD, 6))
-    called("in", "--out", "out", capsys=capsys)
-    assert mask("out/masks/high.png").shape == (200, 96)
-    assert np.array_equal(mask("out/masks/turned.png"), np.rot90(WHITE, -1))
-
-
-def test_pixels_that_are_no_squares(tmp_path, capsys):
-    flat = cv2.resize(HELD, (SIDE, 32), interpolation=cv2.INTER_AREA).astype(np.uint16) * 16
-    put(tmp_path / "x.dcm", dicom(flat, ImagerPixelSpacing=[0.4, 0.2]))
-    _, table, _ = called("x.dcm", "--out", "out", capsys=capsys)
-    row, found = table["x.dcm"], mask("out/masks/x.png")
-    assert found.shape == (32, 64) and (row["width"], row["height"]) == ("64", "32")
-    assert float(row["area_mm2"]) == pytest.approx(np.count_nonzero(found) * 0.08, abs=0.1)
-
-
-def test_a_mask_depends_on_no_other_picture(tmp_path, capsys):
-    for number, top in enumerate((700, 4000, 60000)):
-        put(tmp_path / f"in/{number}.png", (HELD.astype(np.float64) / 255 * top).astype(np.uint16))
-    put(tmp_path / "in/d.dcm", dicom(HELD.astype(np.uint16) * 16))
-    called("in", "--out", "all", capsys=capsys)
-    for name in ("0.png", "1.png", "2.png", "d.dcm"):
-        called(f"in/{name}", "--out", "one", capsys=capsys)
-        name = f"{name[0]}.png"
-        assert np.array_equal(mask(f"all/masks/{name}"), mask(f"one/masks/{name}"))
-        assert np.array_equal(mask(f"all/masks/{name}"), WHITE)
-
-
-def test_a_range_of_16_bits_and_black_for_white(tmp_path, capsys):
-    put(tmp_path / "x.png", HELD.astype(np.uint16) * 4)  # 200 to 800
-    _, table, _ = called("x.png", "--out", "a", "--intensity", "0,65535", capsys=capsys)
-    assert table["x.png"]["area_px"] == str(SIDE * SIDE)  # all of it is nearly black
-    _, table, _ = called("x.png", "--out", "b", "--invert", "yes", capsys=capsys)
-    assert np.array_equal(mask("b/masks/x.png"), 255 - WHITE)
-
-
-def test_a_dicom_is_taken_by_its_tags(tmp_path, capsys):
-    stored = HELD.astype(np.uint16) * 16
-    put(tmp_path / "in/one.dcm", dicom(4095 - stored, PhotometricInterpretation="MONOCHROME1"))
-    put(tmp_path / "in/two.dcm", dicom(stored))
-    for out, more in {"o": [], "yes": ["--invert", "yes"]}.items():  # as notebook 01 does
-        called("in", "--out", out, *more, capsys=capsys)
-        assert np.array_equal(mask(f"{out}/masks/one.png"), WHITE)
-        assert np.array_equal(mask(f"{out}/masks/two.png"), WHITE)
-
-
-def test_those_that_look_inverted_are_turned_and_it_says_so(tmp_path, capsys):
-    usual.write(usual.learn([(HELD, WHITE)] * 3, doubt=0.9), tmp_path / "dark.json")
-    put(tmp_path / "in/good.png", HELD)
-    put(tmp_path / "in/bad.png", 255 - HELD)
-    code, table, _ = called("in", "--out", "a", capsys=capsys)
-    assert code == 0 and table["bad.png"]["check"] == "yes" and table["good.png"]["check"] == "no"
-    assert "looks inverted: try --invert auto" in table["bad.png"]["reason"]
-    _, table, _ = called("in", "--out", "b", "--invert", "auto", capsys=capsys)
-    for name in ("good", "bad"):
-        assert table[f"{name}.png"]["check"] == "no"
-        assert np.array_equal(mask(f"b/masks/{name}.png"), WHITE)
-    assert (table["bad.png"]["notes"], table["good.png"]["notes"]) == ("turned from inverted", "")
-
-
-def test_probabilities_are_the_models_to_16_bits(tmp_path, capsys):
-    put(tmp_path / "x.png", HELD)
-    called("x.png", "--out", "o", "--probabilities", "--no-overlays", capsys=capsys)
-    found = mask("o/probabilities/x.png")
-    assert found.dtype == np.uint16 and not os.path.exists("o/overlays")
-    assert np.abs(found / 65535 - (1 - HELD / 255)).max() < 1e-5
-
-
-def test_outlines_for_labelme(tmp_path, capsys):
-    put(tmp_path / "in/a/x.png", HELD)
-    put(tmp_path / "in/d.dcm", dicom(HELD.astype(np.uint16) * 16))
-    called("in", "--out", "o", "--labelme", capsys=capsys)
-    for name in ("a/x", "d"):  # with the picture beside it: the folder can be copied anywhere
-        path = tmp_path / f"o/labelme/{name}.json"
-        drawn = json.loads(path.read_text("utf-8"))
-        shown = mask(path.parent / drawn["imagePath"])
-        assert len(drawn["shapes"]) == 2
-        assert shown.dtype == np.uint8 and shown.shape == (SIDE, SIDE)
-    assert np.array_equal(mask("o/labelme/a/x.png"), HELD)
-
-
-def test_outlines_that_somebody_drew_or_corrected_are_never_lost(tmp_path, capsys):
-    films(tmp_path / "p/in", "x.png", "y.png")
-    mine = put(tmp_path / "p/labelme/x.json", '{"shapes": [], "imagePath": "x.png"}').read_bytes()
-    asked = ["p/in", "--out", "p", "--labelme"]
-    code, table, said = called(*asked, capsys=capsys)
-    assert code == 0 and "1 file in p/labelme not drawn by predict, or corrected: left as" in said
-    assert "outlines in labelme/" in table["x.png"]["notes"] and not table["y.png"]["notes"]
-    corrected = json.loads((tmp_path / "p/labelme/y.json").read_text("utf-8"))
-    corrected["shapes"][0]["points"][0][0] += 3  # as LabelMe saves it: what it does not know stays
-    path = put(tmp_path / "p/labelme/y.json", json.dumps(corrected, indent=2))
-    for more in ([], ["--overwrite"], ["--threshold", "0.6"]):
-        called(*asked, *more, capsys=capsys)
-        assert json.loads(path.read_text("utf-8")) == corrected
-        assert (tmp_path / "p/labelme/x.json").read_bytes() == mine
-    path.unlink()
-    called(*asked, capsys=capsys)
-    assert len(json.loads(path.read_text("utf-8"))["shapes"]) == 2
-
-
-@pytest.mark.parametrize("kind", ["masks", "overlays"])
-def test_a_corrected_picture_is_left_alone(tmp_path, capsys, kind):
-    films(tmp_path / "in", "x.png")
-    called("in", "--out", "o", capsys=capsys)
-    path = put(tmp_path / f"o/{kind}/x.png", WHITE // 2)  # a paint program keeps no record
-    before = path.read_bytes()
-    code, table, _ = called("in", "--out", "o", capsys=capsys)
-    assert code == 1 and "was changed since; it is left alone" in table["x.png"]["reason"]
-    assert path.read_bytes() == before
 
 
 def test_corrected_outlines_are_a_set_of_their_own(tmp_path, capsys, sides):
@@ -498,75 +340,6 @@ def test_a_file_that_goes_while_others_are_predicted(tmp_path, capsys, monkeypat
 # ----------------------------------------------------------------- a second time
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """A list that grows by one for each picture that is predicted."""
-    calls, real = [], models.predict
-
-    def count(*arguments, **options):
-        calls.append(1)
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(models, "predict", count)
-    return calls
-
-
-def test_what_is_done_is_not_done_again(tmp_path, capsys, counted):
-    films(tmp_path / "in", "x.png", "y.png")
-    first = called("in", "--out", "o", capsys=capsys)
-    before = state(tmp_path / "o/masks")
-    assert called("in", "--out", "o", capsys=capsys)[:2] == first[:2]
-    assert len(counted) == 2 and state(tmp_path / "o/masks") == before
-    called("in", "--out", "o", "--overwrite", capsys=capsys)
-    assert len(counted) == 4
-
-
-def cut(part):
-    def change(root):
-        path = root / "o/masks/x.png"
-        data = path.read_bytes()
-        path.write_bytes(data[: int(part * len(data))])
-
-    return change
-
-
-def new_input(root):
-    put(root / "in/x.png", 255 - HELD)
-
-
-@pytest.mark.parametrize("change", [
-    cut(0.98), cut(0.5), cut(0), new_input,
-    lambda root: (root / "o/overlays/x.png").unlink(),
-    lambda root: (root / "o/overlays/x.png").write_bytes(b""),
-    lambda root: (root / "o/masks/x.png").unlink(),
-])
-def test_what_is_not_whole_or_no_longer_true_is_made_anew(tmp_path, capsys, counted, change):
-    films(tmp_path / "in", "x.png", "y.png")
-    called("in", "--out", "o", capsys=capsys)
-    change(tmp_path)
-    code, table, _ = called("in", "--out", "o", capsys=capsys)
-    assert code == 0 and len(counted) == 3 and set(table) == {"x.png", "y.png"}
-    wanted = 255 - WHITE if change is new_input else WHITE
-    assert np.array_equal(mask("o/masks/x.png"), wanted)
-    assert mask("o/overlays/x.png") is not None
-
-
-@pytest.mark.parametrize("more", [["--threshold", "0.6"], ["--invert", "yes"], ["--labelme"],
-                                  ["--probabilities"], ["--tiles"]])
-def test_other_options_make_it_anew(tmp_path, capsys, counted, more):
-    films(tmp_path / "in", "x.png")
-    called("in", "--out", "o", capsys=capsys)
-    called("in", "--out", "o", *more, capsys=capsys)
-    assert len(counted) == 2
-
-
-def test_another_model_makes_it_anew(tmp_path, capsys, counted):
-    films(tmp_path / "in", "x.png")
-    called("in", "--out", "o", capsys=capsys)
-    called("in", "--out", "o", capsys=capsys, model="dark.keras,dark.keras")
-    assert len(counted) == 2
-
-
 def test_a_lost_table_is_written_again(tmp_path, capsys, counted):
     films(tmp_path / "in", "x.png")
     _, first, _ = called("in", "--out", "o", capsys=capsys)
@@ -578,17 +351,6 @@ def test_rows_of_other_pictures_stay(tmp_path, capsys):
     films(tmp_path, "x.png", "y.png")
     called("x.png", "--out", "o", capsys=capsys)
     assert set(called("y.png", "--out", "o", capsys=capsys)[1]) == {"x.png", "y.png"}
-
-
-def test_another_picture_of_the_same_name_is_not_written_over(tmp_path, capsys):
-    films(tmp_path, "a/x.png")
-    put(tmp_path / "b/x.png", 255 - HELD)
-    called("a", "--out", "o", capsys=capsys)
-    code, table, _ = called("b", "--out", "o", capsys=capsys)
-    assert code == 1 and "is the mask of another picture of this name" in table["x.png"]["reason"]
-    assert np.array_equal(mask("o/masks/x.png"), WHITE)
-    assert called("b", "--out", "o", "--overwrite", capsys=capsys)[0] == 0
-    assert np.array_equal(mask("o/masks/x.png"), 255 - WHITE)
 
 
 # ----------------------------------------------------------------- out into in
@@ -607,16 +369,6 @@ def test_a_link_to_the_input_as_out(tmp_path, capsys):
     (tmp_path / "link").symlink_to(tmp_path / "in")
     for _ in range(2):
         assert set(called("in", "--out", "link", capsys=capsys)[1]) == {"x.png"}
-
-
-def test_masks_of_the_users_own_are_left_alone(tmp_path, capsys):
-    films(tmp_path / "in", "x.png")
-    put(tmp_path / "in/masks/x.png", WHITE)
-    put(tmp_path / "in/overlays/x.png", WHITE)
-    code, table, _ = called("in", "--out", "in", capsys=capsys)
-    assert code == 1 and "was not written by predict" in table["x.png"]["reason"]
-    assert (tmp_path / "in/masks/x.png").read_bytes() == encode(WHITE)
-    assert (tmp_path / "in/overlays/x.png").read_bytes() == encode(WHITE)
 
 
 def test_a_table_of_the_users_own_is_left_alone(tmp_path, capsys):
@@ -736,25 +488,6 @@ def test_memory_does_not_grow_with_the_number(tmp_path):
         assert len(waiting) <= predict._AHEAD + 2
 
 
-SIDES = np.uint8(1) * RIGHT + np.uint8(2) * LEFT
-TWO_GREYS = np.select([RIGHT, LEFT], [50, 120], 200).astype(np.uint8)
-
-
-@pytest.fixture
-def sides():
-    """A run whose model calls dark pixels right lung and grey ones left lung."""
-    inputs = keras.Input((SIDE, SIDE, 1))
-    layer = keras.layers.Conv2D(3, 1, activation="softmax")
-    model = keras.Model(inputs, layer(inputs))
-    layer.set_weights([np.float32([[[[40, -40, 0]]]]), np.float32([-25.2, 13.2, 0])])
-    folder = workspace.run_dir("sides")
-    folder.mkdir(parents=True)
-    model.save(folder / "best.keras")
-    asked = {"epochs": 1, "dataset": "gone", "classes": ["right lung", "left lung"]}
-    record = {"status": "finished", "parameters": asked, "data_sha256": "0"}
-    workspace.write_json(folder / "run.json", record)
-
-
 def test_several_classes(tmp_path, capsys, sides):
     put(tmp_path / "in/x.png", TWO_GREYS)
     put(tmp_path / "true/x.png", SIDES)
@@ -780,13 +513,6 @@ def test_several_classes(tmp_path, capsys, sides):
     before = state(tmp_path / "o/masks")
     assert called(*asked, capsys=capsys, model="sides")[1] == table
     assert state(tmp_path / "o/masks") == before
-
-
-def test_doubt_is_that_of_the_most_probable_class(tmp_path, capsys, sides):
-    put(tmp_path / "in/sure.png", TWO_GREYS)
-    put(tmp_path / "in/torn.png", np.select([RIGHT, LEFT], [84, 120], 200).astype(np.uint8))
-    _, table, _ = called("in", "--out", "o", capsys=capsys, model="sides")
-    assert float(table["torn.png"]["doubt"]) > float(table["sure.png"]["doubt"]) + 0.1
 
 
 def test_a_threshold_has_no_meaning_for_several_classes(tmp_path, capsys, sides):

@@ -239,6 +239,12 @@ def test_where_no_word_is_cut_ids_are_whole_names():
     assert pairs.pair(located("a.png", "b.png"), {}, {}).is_tree is False
 
 
+def test_a_mask_without_a_part_goes_to_a_test_image_only_where_no_other_has_its_name():
+    files = located("images/1.png", "test/1.png", "masks/1.png")
+    assert held(pairs.pair(files, {}, {})) == {"images/1.png": {"": "masks/1.png"}}
+    assert held(pairs.pair(files[1:], {}, {})) == {"test/1.png": {"": "masks/1.png"}}
+
+
 def test_annotations_are_masks_of_the_pictures_that_they_name():
     image, labelme, coco, other = located("images/a.png", "x.json", "all.json", "images/b.png")
     found = pairs.pair([image, labelme, coco, other], {labelme: ["..\\images\\a.png"]},
