@@ -1,6 +1,7 @@
 """What becomes of images and masks in a data set's files."""
 
 import hashlib
+import json
 
 import cv2
 import numpy as np
@@ -157,7 +158,7 @@ def test_what_can_be_read_before_is_what_is_written(tmp_path):
 
 
 def test_a_whole_set_is_built_and_the_manifest_comes_last(tmp_path):
-    root = make_set(tmp_path / "s", lambda n: WHITE if n else WHITE // 255, count=3, name="P_{}")
+    root = make_set(tmp_path / "s", lambda n: WHITE if n else WHITE // 255, count=3, name="É_{}")
     put(root / "test/T_7.png", chest(9))
     wish = manifest.Options(val_fraction=0.34)
     tree, audited = prepare.examine(root, wish)
@@ -166,9 +167,12 @@ def test_a_whole_set_is_built_and_the_manifest_comes_last(tmp_path):
     files = [made / name for name in datasets.files(said)]
     assert {path for path in made.rglob("*.*")} == {*files, made / "manifest.json"}
     assert said["files_sha256"] == writing.digest(made, files)
+    lines = (made / "manifest.json").read_text("utf-8").splitlines(keepends=True)
+    assert json.loads("".join(lines)) == said and lines[-1] == "}\n"
+    assert '  "É_0": {\n' in lines  # a space for each level, letters as they are
     assert list(said)[-3:] == ["items", "data_sha256", "files_sha256"]
     assert {name: item["class"] for name, item in said["items"].items()} == {
-        "P_0": 0, "P_1": 1, "P_2": None, "T_7": None}  # fmt: skip
+        "É_0": 0, "É_1": 1, "É_2": None, "T_7": None}  # fmt: skip
     assert said["items"]["T_7"] == {
         "height": 64, "width": 64, "image_sha256": looks.hash_pixels(chest(9)),
         "mask_sha256": None, "class": None}  # fmt: skip
