@@ -38,6 +38,13 @@ def test_other_models_are_converted_as_they_are(options):
              for each in (unet, convert._steady(unet))]
     assert kinds[0] == kinds[1]
 
+@pytest.mark.parametrize("shape", [(24, 24, 1), (16, 24, 1), (24, 16, 1), (16, 16, 2)])
+def test_a_standardization_that_has_no_such_steps_stays(shape):
+    inputs = keras.Input(shape)
+    layer = keras.layers.GroupNormalization(groups=1, scale=False, center=False)
+    steady = convert._steady(keras.Model(inputs, layer(inputs)))
+    assert type(steady.layers[-1]) is keras.layers.GroupNormalization
+
 
 # ------------------------------------------------------------------------- which Keras
 
