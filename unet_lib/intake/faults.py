@@ -41,6 +41,8 @@ FAULTS: dict[str, Fault] = {
         "kept as it is", "does it lie on its picture? Open both beside each other"),
     "DICOM may be a negative": Fault(
         "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
+    "DICOM of no frontal chest": Fault(
+        "kept as it is", "leave it out where frontal chests are meant; are its tags wrong?"),
     "one mask of several images": Fault("kept, as the list says", "look at these rows"),
     "fewer masks than most images have": Fault("kept, as the list says", "does a row lack?"),
     "one mask of several is empty": Fault("kept", "is the other mask all that there is?"),
