@@ -169,7 +169,24 @@ def test_where_no_mask_can_be_used_the_first_reason_is_told(tmp_path):
 
 def test_an_empty_mask_is_a_truth(tmp_path):
     asked, folder = made(tmp_path, lambda number: WHITE * (number != 1))
-    assert not truth.find(asked, folder).read(asked[1], shape=SHAPE).any()
+    found = truth.find(asked, folder)
+    assert not found.read(asked[1], shape=SHAPE).any()
+    (note,) = found.notes
+    assert note.startswith("1 of 3 true masks are empty, such as ") and "P01.png: there" in note
+    assert "Dice is 1 if nothing is predicted and 0 if anything is" in note
+
+
+def test_truths_that_are_all_empty_are_told(tmp_path):
+    found = truth.find(*made(tmp_path, 0 * WHITE))
+    assert "3 of 3 true masks are empty" in found.notes[0]
+
+
+def test_an_empty_mask_beside_that_of_the_other_lung_is_no_empty_truth(tmp_path):
+    for number in range(3):
+        put(tmp_path / f"images/P{number}.png", chest(number))
+        put(tmp_path / f"masks/P{number}_left.png", WHITE)
+        put(tmp_path / f"masks/P{number}_right.png", 0 * WHITE)
+    assert truth.find(pictures(tmp_path), tmp_path / "masks").notes == []
 
 
 def test_stray_values_are_told(tmp_path):

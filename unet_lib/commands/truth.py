@@ -106,7 +106,7 @@ def find(
         why = next(iter(found.faults.values()))
         raise ValueError(f"no true mask in {workspace.shown(folder)} can be used; the first: {why}")
     notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
-    return Truth(files, found.faults, found.notes + notes, meaning)
+    return Truth(files, found.faults, found.notes + notes + _empty(counts, files, meaning), meaning)
 
 
 def score(
@@ -259,6 +259,20 @@ def _without_meaning(held: Iterable[Counts], meaning: masks.Meaning) -> str:
     if meaning.asked == "auto" and any(count.faint for count in held):
         return "its true mask is scattered and faint: noise, not a drawing; export it again"
     return ""
+
+
+def _empty(
+    counts: dict[str, dict[str, Counts]], files: dict[str, tuple[Path, ...]], meaning: masks.Meaning
+) -> list[str]:
+    """Say how many true masks hold no foreground, and how they count; nothing if none does."""
+    empty = [key for key in files
+             if {masks.covers(count, meaning) for count in counts[key].values()} == {"empty"}]
+    if not empty:
+        return []
+    return [f"{len(empty)} of {len(files)} true masks are empty, such as"
+            f" {workspace.shown(files[empty[0]][0])}: there Dice is 1 if nothing is predicted and 0"
+            " if anything is, and both count in the mean; if empty means not drawn, move these"
+            " masks away"]
 
 
 def _check_size(size: tuple[int, int], shape: tuple[int, int], picture: Path) -> None:
