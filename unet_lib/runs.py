@@ -205,6 +205,15 @@ def load_run(folder: Path) -> dict:
     return record
 
 
+def too_low(reached: float, required: float) -> str:
+    """Return what to do where the Dice of a run is below what was asked for."""
+    return (
+        f"validation Dice {reached:.4f} is below required_dice {required}: look at the curves of"
+        " notebook 04; with another run_name try more epochs, or a parameter file such as"
+        " notebooks/params/shenzhen_quick.yaml; or lower required_dice, if this will do for you"
+    )
+
+
 def require_same_data(record: dict, data_sha256: str) -> None:
     """Refuse to evaluate a run on a data set that has changed since.
 
