@@ -316,3 +316,13 @@ def test_classes_are_scored_one_by_one_and_on_average():
     told = truth.summary([{"file": "a", **scored}, {"file": "b"}])
     assert "Dice 0.500 on average" in told
     assert "(median). Dice of right lung 1.000, left lung 0.000. Not scored: 1 (b)." in told
+
+
+@pytest.mark.parametrize("start, told", [(1, 0), (0, 1)])
+def test_true_masks_that_count_from_another_number_are_told(start, told, tmp_path):
+    for number in range(8):
+        put(tmp_path / f"images/image_{number + 1}.png", chest(number))
+        put(tmp_path / f"masks/mask_{number + start}.png", WHITE)
+    notes = truth.find(pictures(tmp_path), tmp_path / "masks").notes
+    assert len(notes) == told
+    assert all("image_1.png and" in n and "mask_0.png, and equal numbers" in n for n in notes)

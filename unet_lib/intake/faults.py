@@ -35,6 +35,9 @@ FAULTS: dict[str, Fault] = {
     "same image in train and test": Fault("excluded from train", "remove one of them"),
     "same id in train and test": Fault("excluded from train", "rename or remove one of them"),
     # what may be wrong and is used all the same
+    "numbers may be shifted by one": Fault(
+        "paired by equal numbers", "does the first image belong to the first mask? Then number both"
+        " alike, or write a list with such rows: image,mask"),
     "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
     "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
     "mask may be turned": Fault(

@@ -102,6 +102,10 @@ class _Search:
                 self.found.masks[key] = tuple(mask.path for mask in held.values())
                 owners |= dict.fromkeys(held.values(), key)
                 self._check_sides(key, [*held])
+        if first := pairs.shifted(pairing):
+            names = " and ".join(workspace.shown(file.path) for file in first)
+            self.found.notes.append(f"numbers may be shifted by one: pictures and masks begin with"
+                                    f" {names}, and equal numbers were compared; rename if so")
         for second, first in pairing.seconds:
             if first in owners:
                 self._doubt(owners[first], second, first)

@@ -147,6 +147,9 @@ def _fill(tree: Tree, pairings: list[Pairing]) -> None:
             _note_second(tree, second, first)
         for image, mask in pairing.folded:
             tree.note("image and mask differ in case", tree.name(image.path), f", {mask.stem}")
+        if first := pairs.shifted(pairing):
+            rows = " with ".join(tree.name(file.path) for file in first)
+            tree.note("numbers may be shifted by one", rows)
         for fault, file in pairs.lonely(pairing):
             tree.note(fault, file.path)
     for image, held in masks.items():
