@@ -107,6 +107,22 @@ def test_a_coco_file_holds_masks(where, tmp_path):
         found.read(asked[2], shape=SHAPE)
 
 
+@pytest.mark.parametrize("shift, told", [(0, 0), (2, 1)])
+def test_two_annotation_files_of_one_label_are_told_if_they_differ(shift, told, tmp_path):
+    for number in range(3):
+        put(tmp_path / f"images/{number}.png", chest(number))
+    for name, x in (("a", 8), ("b", 8 + shift)):
+        ring = [x, 12, x + 20, 12, x + 20, 50, x, 50]
+        listed = [{"id": n, "file_name": f"{n}.png", "height": 64, "width": 64} for n in range(3)]
+        items = [{"id": n, "image_id": n, "category_id": 1, "segmentation": [ring]}
+                 for n in range(3)]
+        text = {"images": listed, "annotations": items, "categories": [{"id": 1, "name": "lung"}]}
+        put(tmp_path / f"{name}.json", json.dumps(text))
+    notes = truth.find(pictures(tmp_path), tmp_path).notes
+    assert len(notes) == told
+    assert all("for 3 pictures joined: a.json and b.json; if they are two" in n for n in notes)
+
+
 def test_an_annotation_is_of_the_upright_picture(tmp_path):
     picture = put(tmp_path / "in/a.png", turned(chest(1)[:, :40]))
     mask = LUNGS[:40]

@@ -106,7 +106,8 @@ def find(
         why = next(iter(found.faults.values()))
         raise ValueError(f"no true mask in {workspace.shown(folder)} can be used; the first: {why}")
     notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
-    return Truth(files, found.faults, found.notes + notes + _empty(counts, files, meaning), meaning)
+    notes += _empty(counts, files, meaning) + _second_readers(files, wanted)
+    return Truth(files, found.faults, found.notes + notes, meaning)
 
 
 def score(
@@ -273,6 +274,27 @@ def _empty(
             f" {workspace.shown(files[empty[0]][0])}: there Dice is 1 if nothing is predicted and 0"
             " if anything is, and both count in the mean; if empty means not drawn, move these"
             " masks away"]
+
+
+def _second_readers(files: dict[str, tuple[Path, ...]], wanted: dict[str, Path]) -> list[str]:
+    """Say that two annotation files draw one label of a picture otherwise; nothing if none do."""
+    doubled = [key for key, paths in files.items() if _differ(paths, wanted[key])]
+    if not doubled:
+        return []
+    names = " and ".join(path.name for path in files[doubled[0]])
+    return [f"label in two annotation files, for {len(doubled)} pictures joined: {names}; if they"
+            " are two readers, name with --truth a folder that holds one of the files"]
+
+
+def _differ(paths: tuple[Path, ...], picture: Path) -> bool:
+    """Tell whether one label covers other pixels in one annotation file than in another."""
+    drawn: dict[object, np.ndarray] = {}
+    annotations = [path for path in paths if path.suffix.lower() == ".json"]
+    for path in annotations if len(annotations) > 1 else ():
+        for each in _read(path, picture)[0]:
+            if not np.array_equal(drawn.setdefault(each.keys[-1], each.codes), each.codes):
+                return True
+    return False
 
 
 def _check_size(size: tuple[int, int], shape: tuple[int, int], picture: Path) -> None:

@@ -72,7 +72,9 @@ FAULTS: dict[str, Fault] = {
     "annotation names another picture": Fault("used: names of files pair them", _LOOK),
     "annotation without picture size": Fault("taken to be of this picture's size", _LOOK),
     "ring inside a ring": Fault("filled", "a hole needs RLE or a mask"),
-    "label in two annotation files": Fault("joined", "are they two readers? Keep one of the files"),
+    "label in two annotation files": Fault(
+        "joined", "are they two readers? Move one of the files out of the source, or write a list"
+        " that names the file that is meant as the mask of each image"),
     "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
     "one id in several folders": Fault("made distinct by the folders' names", _LOOK),
     "image and mask differ in case": Fault("paired", "name both alike"),
