@@ -22,6 +22,8 @@ def code(value: str) -> list[Dataset]:
     ({"ViewPosition": "LEFT LATERAL"}, "a lateral view"),
     ({"ViewCodeSequence": code("399173006")}, "a lateral view"),
     ({"ViewCodeSequence": code("R-10236"), "ViewPosition": ""}, "a lateral view"),
+    ({"PatientOrientation": ["P", "F"]}, "a lateral view"),
+    ({"PatientOrientation": ["F", "A"]}, "a lateral view"),
     ({"BodyPartExamined": "HAND"}, "hand"), ({"BodyPartExamined": "ABDOMEN"}, "abdomen"),
     ({"BodyPartExamined": "L_SPINE"}, "lspine"),
     ({"BodyPartExamined": "HAND", "ViewPosition": "PA"}, "hand"),
@@ -33,6 +35,8 @@ def test_side_views_and_other_parts_are_named(tags, word):
 @pytest.mark.parametrize("tags", [
     {}, {"ViewPosition": "PA"}, {"ViewPosition": "AP"}, {"ViewPosition": ""},
     {"ViewPosition": "LLD"},  # lying on the side: still a frontal view
+    {"PatientOrientation": ["L", "F"]}, {"PatientOrientation": ["RA", "F"]},
+    {"PatientOrientation": ""}, {"PatientOrientation": "PF"},
     {"ViewCodeSequence": code("399348003")}, {"ViewCodeSequence": []},
     {"BodyPartExamined": "CHEST"}, {"BodyPartExamined": "THORAX"}, {"BodyPartExamined": ""},
     {"BodyPartExamined": "TSPINE"}, {"BodyPartExamined": "RIB"}, {"BodyPartExamined": "HANDMADE"},

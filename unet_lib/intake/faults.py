@@ -47,6 +47,8 @@ FAULTS: dict[str, Fault] = {
     "DICOM of no frontal chest": Fault(
         "kept as it is", "leave it out where frontal chests are meant; are its tags wrong?"),
     "one mask of several images": Fault("kept, as the list says", "look at these rows"),
+    "mask bears another image's name": Fault(
+        "kept, as the list says", "was one column sorted or moved alone? Look at these rows"),
     "fewer masks than most images have": Fault("kept, as the list says", "does a row lack?"),
     "one mask of several is empty": Fault("kept", "is the other mask all that there is?"),
     "masks of one lung alone": Fault(

@@ -232,6 +232,8 @@ def _from_list(source: Path) -> Tree:
         raise ValueError(advice.refusal(source, told, advice.PREDICT))
     tree.test_forms = []
     _note_masks(tree)
+    for mask, image in lists.crossed(listed):
+        tree.note("mask bears another image's name", mask, f" ({image.name})")
     groups = {row.image: row.group for row in listed.rows if row.group}
     named = [*tree.images.items(), *tree.test.items()]
     tree.group = {name: groups[path] for name, path in named if path in groups}
