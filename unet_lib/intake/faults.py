@@ -59,6 +59,10 @@ FAULTS: dict[str, Fault] = {
     "near copies that share a name": Fault(
         "kept", "another size or form of one set? Name one of the folders as source"),
     "id without group": Fault("a group of its own", "widen group_by if it belongs to one"),
+    "image in false colours": Fault(
+        "reduced to luminance, which mixes up what colours stand for", "export them in grey"),
+    "two masks of an image are the same": Fault(
+        "taken as one", "is one a copy of the other, left and right? Export the one that lacks"),
     "few grey levels": Fault(
         "kept", "export them with more; of 16-bit images intensity: 'low,high' fixes the range"),
     "16-bit picture unlike the rest": Fault("scaled by itself", "intensity: 'low,high' fixes it"),
