@@ -342,3 +342,30 @@ def test_true_masks_that_count_from_another_number_are_told(start, told, tmp_pat
     notes = truth.find(pictures(tmp_path), tmp_path / "masks").notes
     assert len(notes) == told
     assert all("image_1.png and" in n and "mask_0.png, and equal numbers" in n for n in notes)
+
+
+LUNG = {"left": LEFT * np.uint8(255), "right": RIGHT * np.uint8(255)}
+
+
+@pytest.mark.parametrize("left, right, told", [
+    ("left", "left", "two masks of a picture are the same, for 3 pictures"),
+    ("left", None, "masks of the left lung alone are compared; if both are to be found, add"),
+    (None, "right", "masks of the right lung alone are compared"),
+    ("left", "right", ""),  # as many pixels each
+])  # fmt: skip
+def test_one_lung_as_the_truth_of_both_is_told(left, right, told, tmp_path):
+    for number in range(3):
+        put(tmp_path / f"images/{number}.png", chest(number))
+        for side, held in (("left", left), ("right", right)):
+            if held:
+                put(tmp_path / f"masks/{side}/{number}.png", LUNG[held])
+    notes = truth.find(pictures(tmp_path), tmp_path / "masks").notes
+    assert [note[: len(told)] for note in notes] == [told] * bool(told)
+
+
+@pytest.mark.parametrize("name", ["P00.npy", "masks.zip"])
+def test_a_folder_of_arrays_or_archives_is_refused_by_their_names(name, tmp_path):
+    asked, _ = made(tmp_path)
+    put(tmp_path / "truth" / name, b"any")
+    with pytest.raises(ValueError, match=f"no picture or annotation, but {name} .unpack them"):
+        truth.find(asked, tmp_path / "truth")
