@@ -107,6 +107,22 @@ def test_a_coco_file_holds_masks(where, tmp_path):
         found.read(asked[2], shape=SHAPE)
 
 
+@pytest.mark.parametrize("shift, told", [(0, 0), (2, 1)])
+def test_two_annotation_files_of_one_label_are_told_if_they_differ(shift, told, tmp_path):
+    for number in range(3):
+        put(tmp_path / f"images/{number}.png", chest(number))
+    for name, x in (("a", 8), ("b", 8 + shift)):
+        ring = [x, 12, x + 20, 12, x + 20, 50, x, 50]
+        listed = [{"id": n, "file_name": f"{n}.png", "height": 64, "width": 64} for n in range(3)]
+        items = [{"id": n, "image_id": n, "category_id": 1, "segmentation": [ring]}
+                 for n in range(3)]
+        text = {"images": listed, "annotations": items, "categories": [{"id": 1, "name": "lung"}]}
+        put(tmp_path / f"{name}.json", json.dumps(text))
+    notes = truth.find(pictures(tmp_path), tmp_path).notes
+    assert len(notes) == told
+    assert all("for 3 pictures joined: a.json and b.json; if they are two" in n for n in notes)
+
+
 def test_an_annotation_is_of_the_upright_picture(tmp_path):
     picture = put(tmp_path / "in/a.png", turned(chest(1)[:, :40]))
     mask = LUNGS[:40]
@@ -169,7 +185,24 @@ def test_where_no_mask_can_be_used_the_first_reason_is_told(tmp_path):
 
 def test_an_empty_mask_is_a_truth(tmp_path):
     asked, folder = made(tmp_path, lambda number: WHITE * (number != 1))
-    assert not truth.find(asked, folder).read(asked[1], shape=SHAPE).any()
+    found = truth.find(asked, folder)
+    assert not found.read(asked[1], shape=SHAPE).any()
+    (note,) = found.notes
+    assert note.startswith("1 of 3 true masks are empty, such as ") and "P01.png: there" in note
+    assert "Dice is 1 if nothing is predicted and 0 if anything is" in note
+
+
+def test_truths_that_are_all_empty_are_told(tmp_path):
+    found = truth.find(*made(tmp_path, 0 * WHITE))
+    assert "3 of 3 true masks are empty" in found.notes[0]
+
+
+def test_an_empty_mask_beside_that_of_the_other_lung_is_no_empty_truth(tmp_path):
+    for number in range(3):
+        put(tmp_path / f"images/P{number}.png", chest(number))
+        put(tmp_path / f"masks/P{number}_left.png", WHITE)
+        put(tmp_path / f"masks/P{number}_right.png", 0 * WHITE)
+    assert truth.find(pictures(tmp_path), tmp_path / "masks").notes == []
 
 
 def test_stray_values_are_told(tmp_path):
@@ -299,3 +332,40 @@ def test_classes_are_scored_one_by_one_and_on_average():
     told = truth.summary([{"file": "a", **scored}, {"file": "b"}])
     assert "Dice 0.500 on average" in told
     assert "(median). Dice of right lung 1.000, left lung 0.000. Not scored: 1 (b)." in told
+
+
+@pytest.mark.parametrize("start, told", [(1, 0), (0, 1)])
+def test_true_masks_that_count_from_another_number_are_told(start, told, tmp_path):
+    for number in range(8):
+        put(tmp_path / f"images/image_{number + 1}.png", chest(number))
+        put(tmp_path / f"masks/mask_{number + start}.png", WHITE)
+    notes = truth.find(pictures(tmp_path), tmp_path / "masks").notes
+    assert len(notes) == told
+    assert all("image_1.png and" in n and "mask_0.png, and equal numbers" in n for n in notes)
+
+
+LUNG = {"left": LEFT * np.uint8(255), "right": RIGHT * np.uint8(255)}
+
+
+@pytest.mark.parametrize("left, right, told", [
+    ("left", "left", "two masks of a picture are the same, for 3 pictures"),
+    ("left", None, "masks of the left lung alone are compared; if both are to be found, add"),
+    (None, "right", "masks of the right lung alone are compared"),
+    ("left", "right", ""),  # as many pixels each
+])  # fmt: skip
+def test_one_lung_as_the_truth_of_both_is_told(left, right, told, tmp_path):
+    for number in range(3):
+        put(tmp_path / f"images/{number}.png", chest(number))
+        for side, held in (("left", left), ("right", right)):
+            if held:
+                put(tmp_path / f"masks/{side}/{number}.png", LUNG[held])
+    notes = truth.find(pictures(tmp_path), tmp_path / "masks").notes
+    assert [note[: len(told)] for note in notes] == [told] * bool(told)
+
+
+@pytest.mark.parametrize("name", ["P00.npy", "masks.zip"])
+def test_a_folder_of_arrays_or_archives_is_refused_by_their_names(name, tmp_path):
+    asked, _ = made(tmp_path)
+    put(tmp_path / "truth" / name, b"any")
+    with pytest.raises(ValueError, match=f"no picture or annotation, but {name} .unpack them"):
+        truth.find(asked, tmp_path / "truth")
