@@ -173,7 +173,7 @@ def test_strip_of_notebook_04_keeps_five_epochs_and_no_start_that_was_resumed(tm
     assert (datasets.read_image(tmp_path / "strip" / kept[0]) == 102).all()
 
 
-def prepared_run(**values) -> dict:
+def prepared_run(cells=("derive", "resume"), **values) -> dict:
     """Run what notebook 04 does before a training, with other values; return what it defined."""
     (path,) = (p for p in NOTEBOOKS if p.stem == "04_train")
     source = {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
@@ -182,7 +182,8 @@ def prepared_run(**values) -> dict:
     space |= {"Strip": keras.callbacks.Callback, "GreyWarning": keras.callbacks.Callback}
     exec(source["parameters"], space)
     space |= values
-    exec(source["derive"] + "\n" + source["resume"], space)
+    for cell in cells:
+        exec(source[cell], space)
     return space
 
 
@@ -208,6 +209,25 @@ def test_tensorboard_of_notebook_04_writes_where_asked_and_is_no_other_run(tmp_p
     workspace.write_json(space["run"] / "run.json", record | {"status": "finished"})
     prepared_run(tensorboard=False, **values)
     assert runs.read_record(space["run"])["status"] == "finished"  # opened, not begun anew
+    prepared_run(["derive"], **values)  # the same again: no word
+    with pytest.raises(ValueError, match="started differently: learning_rate was"):
+        prepared_run(["derive"], **values, learning_rate=0.5)  # before any work
+
+
+@pytest.mark.parametrize("notebook, cell, known", [
+    ("04", "close", {"history": {f"val_{m}": [0.5] for m in ("loss", "accuracy", "dice")},
+                     "run": None, "parts": 2, "epochs": 1,
+                     "unet": keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
+                     "best_epoch": 1}),
+    ("05", "set-table", {"summarize_all": lambda rows: {"dice": dict.fromkeys(
+        ("mean", "median", "low", "high"), 0.5)}, "rows": [], "validation_ids": []}),
+])  # fmt: skip
+def test_a_dice_below_the_required_one_says_what_to_do(monkeypatch, notebook, cell, known):
+    monkeypatch.setattr(runs, "close_run", lambda *_, **__: {"best_epoch": 1, "seconds": 1})
+    told = "Dice 0.5000 is below required_dice 0.85: .*more epochs.*lower required_dice"
+    with pytest.raises(AssertionError, match=told):
+        run_cell(notebook, cell, runs=runs, required_dice=0.85, **known)
+    run_cell(notebook, cell, runs=runs, required_dice=0.5, **known)
 
 
 def run_cell(notebook: str, cell_id: str, **known) -> dict:

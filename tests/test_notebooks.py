@@ -23,6 +23,7 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from unet_lib import phantom, workspace
+from unet_lib.parameters import check_all
 from unet_lib.series import execute, plan
 
 FOLDER = workspace.PROJECT / "notebooks"
@@ -692,7 +693,9 @@ def injected(notebook, **parameters):
 
 def test_papermill_lets_an_unknown_name_pass_and_the_runner_does_not(one):
     notebook, folder = one
-    assert len(injected(notebook, epoch=3)) == 2  # papermill: no error, and no effect
+    _, cell = injected(notebook, epoch=3)  # papermill: no error, and no effect
+    with pytest.raises(ValueError, match="no parameter 'epoch'; did you mean 'epochs'"):
+        check_all({"epochs": 2, "epoch": 3, "In": ["", "epochs = 2", cell]})
     nbformat.write(notebook, folder / "01_one.ipynb")
     with pytest.raises(plan.Refused, match="did you mean 'epochs'"):
         plan.plan([], {"epoch": "3"}, folder=folder)

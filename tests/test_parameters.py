@@ -169,3 +169,11 @@ def test_all_parameters_among_other_names_are_checked():
     parameters.check_all({"epochs": 3, "np": math, "_": None})
     with pytest.raises(ValueError, match="epochs must be a whole number, 1 or more, got 0"):
         parameters.check_all({"np": math, "epochs": 0})
+
+
+def test_names_that_papermill_set_and_nobody_knows_are_refused():
+    sets = '# Parameters\nepochs = 7\nsource = "a\\nb = 1"\nsettings = 3\n'
+    with pytest.raises(ValueError, match="no parameter 'settings'"):
+        parameters.check_all({"In": ["", "settings = {}", sets], "settings": 3})
+    names = {"In": ["", "# my Parameters\nepoch = 7", sets.replace("settings", "seed")]}
+    parameters.check_all(names | {"epoch": 7, "size": 3})  # nobody but papermill asked for it

@@ -132,6 +132,20 @@ def test_other_parameters_or_data_under_the_same_name_are_refused(tmp_path):
     assert runs.read_record(run)["parameters"] == SETTINGS
 
 
+def test_a_run_is_checked_without_a_trace(tmp_path):
+    run = tmp_path / "later"
+    settings = {"parameters": SETTINGS, "data_sha256": "d" * 64}
+    assert runs.check_run(run, **settings) is None and not run.exists()
+    open_run(run)
+    before = (run / "run.json").read_bytes()
+    assert runs.check_run(run, **settings)["parameters"] == SETTINGS
+    with pytest.raises(ValueError, match="data_sha256 was 'ddd"):
+        runs.check_run(run, **settings | {"data_sha256": "e" * 64})
+    with pytest.raises(ValueError, match="'later' was started differently: loss was"):
+        runs.check_run(run, **settings | {"parameters": {**SETTINGS, "loss": "dice"}})
+    assert (run / "run.json").read_bytes() == before and visible(run) == {"run.json"}
+
+
 def test_more_epochs_at_a_constant_rate_go_on_where_the_run_ended(tmp_path):
     open_run(tmp_path)
     fake_epochs(tmp_path, 0.5, 0.4, 0.6)

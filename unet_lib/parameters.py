@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 
 from unet_lib import rules
@@ -29,13 +30,20 @@ def check(**values: object) -> None:
 def check_all(names: dict[str, object]) -> None:
     """Check every parameter of the series among some names, such as a notebook's `globals()`.
 
+    Of a name that the series does not know papermill (`-p epoch 7`) only warns: it writes all into
+    a cell of its own, which IPython's history `In` holds, and the defaults would win in silence.
+
     Args:
-        names: name to value; what is no parameter is passed over.
+        names: name to value; what is no parameter is passed over, unless papermill set it.
 
     Raises:
         ValueError: as `check`.
     """
     check(**{name: value for name, value in names.items() if name in TABLE})
+    for cell in names.get("In", ()):
+        if cell.startswith("# Parameters\n"):
+            given = re.findall(r"^(\w+) = ", cell, re.MULTILINE)
+            check(**{name: names.get(name) for name in given if name not in TABLE})
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

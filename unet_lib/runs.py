@@ -39,10 +39,11 @@ def open_run(folder: Path, *, parameters: dict, data_sha256: str) -> int:
         BlockingIOError: another process has this run; the message says which.
     """
     workspace.claim(folder, purpose="training")
-    record = read_record(folder)
+    record = check_run(folder, parameters=parameters, data_sha256=data_sha256)
     wanted = {"status": "running", "parameters": parameters, "data_sha256": data_sha256}
-    if record:
-        _refuse_other(folder, record, wanted)
+    if record is None and (folder / "run.json").exists():
+        told = "was empty or damaged; it is made anew"
+        print(f"{workspace.shown(folder / 'run.json')} {told}", flush=True)
     if record is None or record["parameters"] != parameters:
         if (folder / "last.keras").exists():  # more epochs: what was the end is a checkpoint now
             epoch = len(read_history(folder)["epoch"])
@@ -68,15 +69,33 @@ def read_record(folder: Path) -> dict | None:
             f"{workspace.shown(folder)} holds {', '.join(found)} but no readable run.json, so it"
             " cannot be known how they came about; choose another run_name, or remove them"
         )
-    if path.exists():
-        print(f"{workspace.shown(path)} was empty or damaged; it is made anew", flush=True)
     return None
 
 
-def _refuse_other(folder: Path, record: dict, wanted: dict) -> None:
-    """Refuse changed settings; more epochs are fine where the learning rate is constant."""
+def check_run(folder: Path, *, parameters: dict, data_sha256: str) -> dict | None:
+    """Refuse what `open_run` would refuse, before any work; nothing is written or claimed.
+
+    More epochs are fine where the learning rate is constant.
+
+    Args:
+        folder: the run's folder.
+        parameters: see `open_run`.
+        data_sha256: see `open_run`.
+
+    Returns:
+        The record of the run, or None where none has begun.
+
+    Raises:
+        ValueError: a run of this name exists that had other parameters or other data.
+    """
+    record = read_record(folder)
+    if record:
+        _refuse_other(folder, record, {**parameters, "data_sha256": data_sha256})
+    return record
+
+
+def _refuse_other(folder: Path, record: dict, want: dict) -> None:
     had = {**record["parameters"], "data_sha256": record["data_sha256"]}
-    want = {**wanted["parameters"], "data_sha256": wanted["data_sha256"]}
     changed = [k for k in {**had, **want} if had.get(k) != want.get(k)]
     if not changed:
         return
@@ -184,6 +203,15 @@ def load_run(folder: Path) -> dict:
             " run notebooks/04_train.ipynb again with the same parameters: it resumes"
         )
     return record
+
+
+def too_low(reached: float, required: float) -> str:
+    """Return what to do where the Dice of a run is below what was asked for."""
+    return (
+        f"validation Dice {reached:.4f} is below required_dice {required}: look at the curves of"
+        " notebook 04; with another run_name try more epochs, or a parameter file such as"
+        " notebooks/params/shenzhen_quick.yaml; or lower required_dice, if this will do for you"
+    )
 
 
 def require_same_data(record: dict, data_sha256: str) -> None:

@@ -5,7 +5,7 @@ import os
 
 import cv2
 import numpy as np
-from made_sets import LEFT, LUNGS, RIGHT, put
+from made_sets import LEFT, LUNGS, RIGHT, WHITE, make_set, put
 
 from unet_lib import __main__
 
@@ -40,3 +40,14 @@ def films(root, *names):
     for name in names:
         put(root / name, HELD)
     return root
+
+
+def pictures(root):
+    """Return the files of the images of a set."""
+    return sorted((root / "images").iterdir())
+
+
+def made(tmp_path, mask=WHITE, **more):
+    """Return the pictures of a set and the folder of its masks."""
+    root = make_set(tmp_path / "set", mask, **{"count": 3} | more)
+    return pictures(root), root / "masks"

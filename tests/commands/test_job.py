@@ -81,6 +81,21 @@ def test_a_dicom_is_taken_by_its_tags(tmp_path, capsys):
         assert np.array_equal(mask(f"{out}/masks/two.png"), WHITE)
 
 
+def test_a_dicom_whose_tags_tell_of_no_frontal_chest_is_to_be_looked_at(tmp_path, capsys):
+    told = {"side": {"ViewPosition": "LL"}, "hand": {"BodyPartExamined": "HAND"}, "none": {},
+            "chest": {"ViewPosition": "PA", "BodyPartExamined": "CHEST"}}
+    for name, tags in told.items():
+        put(tmp_path / f"in/{name}.dcm", dicom(HELD.astype(np.uint16) * 16, **tags))
+    _, table, said = called("in", "--out", "o", capsys=capsys)
+    assert {n for n, row in table.items() if row["check"] == "yes"} == {"side.dcm", "hand.dcm"}
+    assert "a lateral view" in table["side.dcm"]["reason"] and "hand" in table["hand.dcm"]["reason"]
+    assert "2 masks to look at first" in said
+    hands = usual.learn([(np.uint8(50) + HELD // 2, WHITE)] * 3, doubt=0.9)  # chests: False
+    usual.write(hands, tmp_path / "dark.json")
+    _, table, _ = called("in/hand.dcm", "--out", "hands", capsys=capsys)
+    assert "tags say" not in table["hand.dcm"]["reason"] and "hand" in table["hand.dcm"]["notes"]
+
+
 def test_those_that_look_inverted_are_turned_and_it_says_so(tmp_path, capsys):
     usual.write(usual.learn([(HELD, WHITE)] * 3, doubt=0.9), tmp_path / "dark.json")
     put(tmp_path / "in/good.png", HELD)

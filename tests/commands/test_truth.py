@@ -5,21 +5,12 @@ import json
 import cv2
 import numpy as np
 import pytest
-from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, make_set, put, turned
+from made_sets import LEFT, LUNGS, RIGHT, SIDE, WHITE, chest, dicom, encode, put, turned
+from predicting import made, pictures
 
 from unet_lib.commands import labelme, truth
 
 SHAPE = (SIDE, SIDE)
-
-
-def pictures(root):
-    return sorted((root / "images").iterdir())
-
-
-def made(tmp_path, mask=WHITE, **more):
-    """Return the pictures of a set and the folder of its masks."""
-    root = make_set(tmp_path / "set", mask, **{"count": 3} | more)
-    return pictures(root), root / "masks"
 
 
 def read_all(found, asked, shape=SHAPE):
@@ -167,11 +158,6 @@ def test_where_no_mask_can_be_used_the_first_reason_is_told(tmp_path):
         truth.find(asked, folder)
 
 
-def test_an_empty_mask_is_a_truth(tmp_path):
-    asked, folder = made(tmp_path, lambda number: WHITE * (number != 1))
-    assert not truth.find(asked, folder).read(asked[1], shape=SHAPE).any()
-
-
 def test_stray_values_are_told(tmp_path):
     plain = LUNGS.astype(np.uint8)
     stray = plain.copy()
@@ -299,3 +285,21 @@ def test_classes_are_scored_one_by_one_and_on_average():
     told = truth.summary([{"file": "a", **scored}, {"file": "b"}])
     assert "Dice 0.500 on average" in told
     assert "(median). Dice of right lung 1.000, left lung 0.000. Not scored: 1 (b)." in told
+
+
+@pytest.mark.parametrize("start, told", [(1, 0), (0, 1)])
+def test_true_masks_that_count_from_another_number_are_told(start, told, tmp_path):
+    for number in range(8):
+        put(tmp_path / f"images/image_{number + 1}.png", chest(number))
+        put(tmp_path / f"masks/mask_{number + start}.png", WHITE)
+    notes = truth.find(pictures(tmp_path), tmp_path / "masks").notes
+    assert len(notes) == told
+    assert all("image_1.png and" in n and "mask_0.png, and equal numbers" in n for n in notes)
+
+
+@pytest.mark.parametrize("name", ["P00.npy", "masks.zip"])
+def test_a_folder_of_arrays_or_archives_is_refused_by_their_names(name, tmp_path):
+    asked, _ = made(tmp_path)
+    put(tmp_path / "truth" / name, b"any")
+    with pytest.raises(ValueError, match=f"no picture or annotation, but {name} .unpack them"):
+        truth.find(asked, tmp_path / "truth")

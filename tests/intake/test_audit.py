@@ -483,3 +483,40 @@ def test_links_are_followed_where_that_is_asked(tmp_path):
         prepare.restructure(tmp_path / "s", tmp_path / "s-made")
     manifest, found, _ = made(tmp_path / "s", follow_links=True)
     assert len(manifest["items"]) == 8 and found == {}
+
+
+SAME = "two masks of an image are the same"
+
+
+@pytest.mark.parametrize("left, right, told", [
+    (RIGHT, RIGHT, 8), (LUNGS, LUNGS, 8), (LUNGS & ~RIGHT, RIGHT, 0), (LUNGS & ~LUNGS, RIGHT, 0),
+])  # fmt: skip
+def test_one_lungs_mask_as_that_of_both_is_told(left, right, told, tmp_path):
+    for number in range(8):
+        put(tmp_path / f"s/images/{number}.png", chest(number))
+        put(tmp_path / f"s/masks/left/{number}.png", left * np.uint8(255))
+        put(tmp_path / f"s/masks/right/{number}.png", right * np.uint8(255))
+    found = met(prepare.restructure(tmp_path / "s", tmp_path / "made"))
+    assert len(found.get(SAME, [])) == told
+
+
+def test_two_masks_that_are_both_empty_are_not_called_the_same(tmp_path):
+    make_set(tmp_path / "s")
+    for side in ("left", "right"):
+        for number in range(8):
+            put(tmp_path / f"s/masks/{side}/P{number:02}.png", WHITE * (number > 0))
+            (tmp_path / f"s/masks/P{number:02}.png").unlink(missing_ok=True)
+    found = met(prepare.restructure(tmp_path / "s", tmp_path / "made"))
+    assert len(found[SAME]) == 7 and "empty mask" in found
+
+
+@pytest.mark.parametrize("paint, told", [
+    (lambda grey: cv2.applyColorMap(grey, cv2.COLORMAP_JET), 8),
+    (lambda grey: np.dstack([grey, (grey * 0.8).astype(np.uint8), grey]), 0),  # tinted
+    (lambda grey: np.dstack([np.roll(grey, 7 * n, n % 2) * np.uint8(1 + n) for n in range(3)]), 0),
+])  # fmt: skip
+def test_images_in_false_colours_are_told(paint, told, tmp_path):
+    make_set(tmp_path / "s", image=lambda number: paint(chest(number)))
+    found = met(prepare.restructure(tmp_path / "s", tmp_path / "made"))
+    assert len(found["colour image"]) == 8
+    assert len(found.get("image in false colours", [])) == told

@@ -238,3 +238,23 @@ def test_blanks_before_quotes(write):
 def test_bytes_of_zero(write):
     assert "bytes of zero, as in UTF-16" in refused(write("image\na\0.png\n"))
     assert "bytes of zero, as in UTF-16" in refused(write("image\na.png\n", "utf-16-le"))
+
+
+CROSSED = "mask bears another image's name"
+
+
+@pytest.mark.parametrize("images, masks, told", [
+    ("abc", "bca", ["seg/a.png (c.png)", "seg/b.png (a.png)", "seg/c.png (b.png)"]),
+    (["a", "b", "ä ö"], ["b", "c", "ä ö"], []),  # c is no image: such a numbering may be meant
+    ("abc", "bc", ["seg/b.png (a.png)", "seg/c.png (b.png)"]),
+    ("abc", "abc", []),
+])  # fmt: skip
+def test_masks_that_bear_the_names_of_other_images_are_told(images, masks, told, write):
+    rows = [f"films/{i}.png,{m and f'seg/{m}.png'}\n"
+            for i, m in zip(images, [*masks, *[""] * (len(images) - len(masks))], strict=True)]
+    assert sorted(find_tree(write("image,mask\n" + "".join(rows))).notes[CROSSED]) == told
+
+
+def test_one_mask_of_a_picture_and_its_copy_bears_no_others_name(write):
+    text = "image,mask\nfilms/a.png,seg/a.png\nmore/a.png,seg/a.png\nfilms/b.png,seg/b.png\n"
+    assert find_tree(write(text + "films/c.png,seg/b.png\n")).notes[CROSSED] == []

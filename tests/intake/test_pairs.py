@@ -209,6 +209,41 @@ def test_in_a_folder_that_bears_an_id_other_names_are_strays(tmp_path):
     }
 
 
+def numbered(root, images, masks):
+    names = [f"images/image_{n}.png" for n in images] + [f"masks/mask_{n}.png" for n in masks]
+    return tree_of(root, *names)
+
+
+SHIFT = "numbers may be shifted by one"
+
+
+@pytest.mark.parametrize("images, masks", [
+    (range(1, 9), range(8)), (range(8), range(1, 9)), (range(9, 13), range(8, 12)),
+    ((3, 4, 5, 9), (2, 3, 4, 8)),
+])  # fmt: skip
+def test_masks_that_count_from_another_number_are_told(images, masks, tmp_path):
+    found = numbered(tmp_path, images, masks)
+    first = f"images/image_{min(images)}.png with masks/mask_{min(masks)}.png"
+    assert found.notes[SHIFT] == [first]
+
+
+@pytest.mark.parametrize("images, masks", [
+    (range(1, 9), range(1, 9)),  # a good set
+    (range(1, 9), range(1, 8)), (range(1, 9), range(2, 9)),  # one lacks
+    (range(1, 9), range(8, 0, -1)), (range(1, 9), (2, 3, 4, 5, 6, 7, 8, 10)),
+    ((1, 2), (0, 1)),  # too few to tell
+])  # fmt: skip
+def test_other_numbers_are_no_shift(images, masks, tmp_path):
+    assert numbered(tmp_path, images, masks).notes[SHIFT] == []
+
+
+def test_a_patients_films_in_folders_of_their_own_are_no_shift(tmp_path):
+    films = [(n, film) for n in range(1, 9) for film in range(2)]
+    names = [f"images/P{n}/{film + 1}.png" for n, film in films]
+    masks = [f"masks/P{n}/{film + (n > 1)}.png" for n, film in films]
+    assert tree_of(tmp_path, *names, *masks).notes[SHIFT] == []
+
+
 # ---------------------------------------------------------------------------- each by itself
 
 

@@ -381,6 +381,13 @@ def test_a_label_that_two_annotation_files_draw_is_told(tmp_path):
     told = met(manifest)["label in two annotation files"]
     assert len(told) == 8 and told[0] == "reader 1.json (P0, lung): annotations.json too"
     np.testing.assert_array_equal(datasets.read_mask(tmp_path / "made/train/masks/P3.png"), LUNGS)
+    told = next(f["remedy"] for f in manifest["findings"] if f["fault"].startswith("label in two"))
+    assert "Move one of the files out of the source, or write a list" in told
+    rows = [f"images/P{n}.png,annotations.json" for n in range(8)]
+    put(root / "list.csv", "\n".join(["image,mask", *rows]))
+    manifest = prepare.restructure(root / "list.csv", tmp_path / "chosen")
+    assert "label in two annotation files" not in met(manifest)
+    np.testing.assert_array_equal(datasets.read_mask(tmp_path / "chosen/train/masks/P3.png"), RIGHT)
 
 
 def test_outlines_that_two_annotation_files_share_are_not_told(tmp_path):

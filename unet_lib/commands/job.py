@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from unet_lib.commands import doubt, labelme, models, outputs, pictures
-from unet_lib.intake import intensity, reading
+from unet_lib.intake import dicom_view, intensity, reading
 from unet_lib.intake.raster import NoPicture
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the next picture would fail as well
@@ -80,6 +80,7 @@ class Job:
         record: what its mask will carry.
         skipped: whether it is no picture at all.
         known: whether an earlier call has written its mask.
+        odd: what the tags of a DICOM say against it, or "".
         seconds: spent on it so far.
     """
 
@@ -91,6 +92,7 @@ class Job:
     record: dict = field(default_factory=dict)
     skipped: bool = False
     known: bool = False
+    odd: str = ""
     seconds: float = 0.0
 
     @property
@@ -203,6 +205,9 @@ def _open(job: Job, data: bytes, together: models.Together, options: Options) ->
     odd = options.invert == "auto" and doubt.looks_inverted(image, together.limits)
     asked = options.invert == "yes" and not raster.settled  # a DICOM's tags have turned it
     job.image = 255 - image if odd or asked else image
+    lungs = together.limits.chests or together.limits.shape is None  # or not known
+    if lungs and dicom_view.FAULT in raster.notes:
+        job.odd = dicom_view.FAULT + raster.notes.pop(dicom_view.FAULT)
     job.shape, job.spacing = raster.pixels.shape[:2], raster.spacing
     notes = "; ".join([*map("".join, raster.notes.items()), *["turned from inverted"] * odd])
     job.row = {"file": job.picture.file, "view": raster.view, "notes": notes}
@@ -249,11 +254,12 @@ def _judge(job: Job, image, probability, mask, together: models.Together) -> dic
     if together.classes:  # how sure it is of one class, whichever it is
         probability = probability[..., 1:].max(axis=2)
     said = doubt.judge(image, probability, mask > 0, limits=together.limits)
+    reasons = [job.odd] * bool(job.odd) + [*said.reasons]
     area = int(np.count_nonzero(mask))
     row = {
         "status": "ok", "width": job.shape[1], "height": job.shape[0], "area_px": area,
-        "parts": said.parts, "check": "yes" if said.reasons else "no",
-        "reason": "; ".join(said.reasons),
+        "parts": said.parts, "check": "yes" if reasons else "no",
+        "reason": "; ".join(reasons),
     }
     for name in ("area_share", "confidence_inside", "confidence_rim", "doubt"):
         row[name] = f"{getattr(said, name):.4f}"

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from unet_lib import metrics, workspace
-from unet_lib.intake import formats, masks, partners, reading, values
+from unet_lib.commands import truth_files
+from unet_lib.intake import masks, partners, reading, values
 from unet_lib.intake.looks import Progress
 from unet_lib.intake.partners import Partners
-from unet_lib.intake.values import Counts, Values
+from unet_lib.intake.values import Counts
 
 _NAMED = 5  # pictures that a message names
 _DOUBTFUL = ("stray value in a mask", "foreground along the border")
@@ -56,7 +57,7 @@ class Truth:
             raise ValueError(self.faults[key])
         if key not in self.files:
             return None
-        found = [each for path in self.files[key] for each in _read(path, picture)[0]]
+        found = [each for path in self.files[key] for each in truth_files.read(path, picture)[0]]
         for each in found:
             _check_size(each.codes.shape, shape, picture)
         mask = reading.finish_mask(found, self.meaning, shape)
@@ -106,6 +107,9 @@ def find(
         why = next(iter(found.faults.values()))
         raise ValueError(f"no true mask in {workspace.shown(folder)} can be used; the first: {why}")
     notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
+    notes += truth_files.empty(counts, files, meaning)
+    notes += truth_files.second_readers(files, wanted)
+    notes += truth_files.copies(counts, files, wanted)
     return Truth(files, found.faults, found.notes + notes, meaning)
 
 
@@ -222,23 +226,13 @@ def _decide(counts: dict[str, dict[str, Counts]], mask_values: str) -> masks.Mea
         raise ValueError(f"{error}; with predict: --mask-values, and these values") from None
 
 
-def _read(path: Path, picture: Path) -> tuple[list[Values], dict[str, str]]:
-    """Return what `reading.read_mask` does; an annotation is drawn at its picture's own size."""
-    drawn = path.suffix.lower() == ".json"
-    return reading.read_mask(path, picture, _stored(picture) if drawn else (0, 0))
-
-
-def _stored(picture: Path) -> tuple[int, int]:
-    return formats.read_picture(picture).pixels.shape[:2]
-
-
 def _look(paths: tuple[Path, ...], picture: Path) -> dict[str, Counts] | str:
     """Return what the masks of a picture hold, by a name to show, or why they cannot be used."""
     held = {}
     for path in paths:
         shown = workspace.shown(path)
         try:
-            found, notes = _read(path, picture)
+            found, notes = truth_files.read(path, picture)
         except (OSError, ValueError) as error:
             return f"{shown}: {getattr(error, 'strerror', None) or error}"
         if "no annotation" in notes:
@@ -263,7 +257,8 @@ def _without_meaning(held: Iterable[Counts], meaning: masks.Meaning) -> str:
 
 def _check_size(size: tuple[int, int], shape: tuple[int, int], picture: Path) -> None:
     """Refuse a mask of other proportions, unless it lies on the pixels that the file stores."""
-    if size != shape and not reading.same_proportions(size, shape) and size != _stored(picture):
+    fits = size == shape or reading.same_proportions(size, shape)
+    if not fits and size != truth_files.stored(picture):
         raise ValueError(
             "its true mask has {} x {} px (height x width), the picture {} x {} px; a mask has its"
             " picture's proportions within 1 %: draw or export it again".format(*size, *shape)

@@ -103,7 +103,12 @@ def _note_second_readers(tree: Tree, looks: dict[str, Look]) -> None:
     """Note labels that two annotation files draw otherwise on one picture: they are joined."""
     for name, look in looks.items():
         owners: dict[str, Path] = {}
+        drawn = [path for path, label in look.outlines if not label]
+        if len({look.outlines[path, ""] for path in drawn}) < len(drawn) and 1 < len(drawn):
+            tree.note("two masks of an image are the same", drawn[1], f" ({name})")
         for (path, label), outline in look.outlines.items():
+            if not label:
+                continue
             first = owners.setdefault(label, path)
             if outline != look.outlines[first, label]:
                 told = f" ({name}, {label}): {tree.name(first)} too"

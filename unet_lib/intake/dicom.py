@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from unet_lib.intake import dicom_view
 from unet_lib.intake.dicom_display import colours_to_8_bit, number, numbers, show
 from unet_lib.intake.raster import (
     NoPicture,
@@ -26,8 +27,8 @@ GreenPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableData
 BluePaletteColorLookupTableDescriptor BluePaletteColorLookupTableData
 SegmentedRedPaletteColorLookupTableData SegmentedGreenPaletteColorLookupTableData
 SegmentedBluePaletteColorLookupTableData ExtendedOffsetTable ExtendedOffsetTableLengths
-""".split()
-"""All that is taken from a file: what says how pixels are stored and shown, no more."""
+""".split() + [*dicom_view.TAGS]
+"""All that is taken from a file: what says how pixels are stored and shown, and of what."""
 
 _SLICES = {
     "CT": "a CT slice", "MR": "an MR slice", "PT": "a PET slice", "NM": "a nuclear medicine image",
@@ -69,6 +70,7 @@ def read_picture(data: bytes) -> Raster:
         pixels = colours_to_8_bit(stored, number(dataset, "BitsStored"))
     else:
         pixels, view, notes = show(dataset, stored)
+    notes |= dicom_view.note(dataset)
     return _finish(dataset, pixels, notes, view)
 
 

@@ -35,13 +35,20 @@ FAULTS: dict[str, Fault] = {
     "same image in train and test": Fault("excluded from train", "remove one of them"),
     "same id in train and test": Fault("excluded from train", "rename or remove one of them"),
     # what may be wrong and is used all the same
+    "numbers may be shifted by one": Fault(
+        "paired by equal numbers", "does the first image belong to the first mask? Then number both"
+        " alike, or write a list with such rows: image,mask"),
     "foreground along the border": Fault("kept, as mask_values says", "is it inverted?"),
     "may be a negative": Fault("kept as it is", "invert: auto turns such images round"),
     "mask may be turned": Fault(
         "kept as it is", "does it lie on its picture? Open both beside each other"),
     "DICOM may be a negative": Fault(
         "kept as its tags ask for", "are they wrong? Save it as PNG, which invert: auto turns"),
+    "DICOM of no frontal chest": Fault(
+        "kept as it is", "leave it out where frontal chests are meant; are its tags wrong?"),
     "one mask of several images": Fault("kept, as the list says", "look at these rows"),
+    "mask bears another image's name": Fault(
+        "kept, as the list says", "was one column sorted or moved alone? Look at these rows"),
     "fewer masks than most images have": Fault("kept, as the list says", "does a row lack?"),
     "one mask of several is empty": Fault("kept", "is the other mask all that there is?"),
     "masks of one lung alone": Fault(
@@ -52,6 +59,10 @@ FAULTS: dict[str, Fault] = {
     "near copies that share a name": Fault(
         "kept", "another size or form of one set? Name one of the folders as source"),
     "id without group": Fault("a group of its own", "widen group_by if it belongs to one"),
+    "image in false colours": Fault(
+        "reduced to luminance, which mixes up what colours stand for", "export them in grey"),
+    "two masks of an image are the same": Fault(
+        "taken as one", "is one a copy of the other, left and right? Export the one that lacks"),
     "few grey levels": Fault(
         "kept", "export them with more; of 16-bit images intensity: 'low,high' fixes the range"),
     "16-bit picture unlike the rest": Fault("scaled by itself", "intensity: 'low,high' fixes it"),
@@ -67,7 +78,9 @@ FAULTS: dict[str, Fault] = {
     "annotation names another picture": Fault("used: names of files pair them", _LOOK),
     "annotation without picture size": Fault("taken to be of this picture's size", _LOOK),
     "ring inside a ring": Fault("filled", "a hole needs RLE or a mask"),
-    "label in two annotation files": Fault("joined", "are they two readers? Keep one of the files"),
+    "label in two annotation files": Fault(
+        "joined", "are they two readers? Move one of the files out of the source, or write a list"
+        " that names the file that is meant as the mask of each image"),
     "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
     "one id in several folders": Fault("made distinct by the folders' names", _LOOK),
     "image and mask differ in case": Fault("paired", "name both alike"),

@@ -22,6 +22,8 @@ _READERS = {
     "DICOM": dicom.read_picture,
 }
 
+_STRONG = 0.25  # mean distance between channels, of the full range: from here, strong colours
+
 
 def read_picture(path: Path) -> Raster:
     """Decode the picture in a file.
@@ -56,7 +58,17 @@ def decode(data: bytes) -> Raster:
         coloured = coloured and (seen != seen[:, :1]).any()
     if coloured:
         notes["colour image"] = ""
+        if _is_colour_map(raster.pixels):
+            notes["image in false colours"] = ""
     return replace(raster, notes=notes)
+
+
+def _is_colour_map(pixels: np.ndarray) -> bool:
+    """Tell whether strong colours are so few that each may stand for a grey value, as in jet."""
+    found = pixels.reshape(-1, 3)
+    found = found[:: max(1, len(found) // 2**16)].astype(np.int64)
+    few = len(np.unique(found @ [2**32, 2**16, 1])) <= 256 < len(found) // 8
+    return few and float(np.ptp(found, axis=1).mean()) > _STRONG * np.iinfo(pixels.dtype).max
 
 
 def decode_mask(data: bytes) -> Raster:

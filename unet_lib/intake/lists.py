@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,6 +103,23 @@ def pairing(listed: Listed) -> Pairing:
         if row.masks:
             found.masks[image] = {str(n): _as_file(mask) for n, mask in enumerate(row.masks)}
     return found
+
+
+def crossed(listed: Listed) -> list[tuple[Path, Path]]:
+    """Return masks that bear the name of another image with the images that they are given to.
+
+    So it is where one column was sorted or moved alone: each mask then bears the name of some
+    image. A mask of several images is another matter.
+    """
+    held = [(mask, row.image) for row in listed.rows for mask in row.masks]
+    used, stems = Counter(mask for mask, _ in held), {_stem(row.image) for row in listed.rows}
+    if not {_stem(mask) for mask in used} <= stems:
+        return []
+    return [(m, image) for m, image in held if _stem(m) != _stem(image) and used[m] == 1]
+
+
+def _stem(path: Path) -> str:
+    return layouts.stem(path.name)
 
 
 def _as_file(path: Path, part: str = "") -> layouts.File:

@@ -40,7 +40,8 @@ class Look:
         depth: spread of a 16-bit image's values.
         levels: distinct grey levels that an 8-bit image uses.
         counts: what each of its masks holds, by file and, of an annotation, label.
-        outlines: hash of what each label of an annotation covers, by file and label.
+        outlines: hash of what each label of an annotation covers, by file and label; of several
+            mask files, but of empty ones, hash of what each holds, by file and "".
         contrast: by how many standard deviations the foreground is darker than what surrounds it.
         turned: the same of the mask turned as `TURNED` says; empty where there is no contrast.
         one_sided: whether the foreground lies mostly in the left or in the right of the picture.
@@ -98,7 +99,7 @@ def _look(tree: Tree, name: str) -> Look:
         _measure(look, grey, raster, image)
         inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
         for path in () if testing else tree.masks[name]:
-            inside |= _look_at_mask(look, path, image)
+            inside |= _look_at_mask(look, path, image, several=len(tree.masks[name]) > 1)
         look.contrast, *look.turned = _contrasts(grey, inside) or [None]
         look.one_sided = 2 * np.sum(inside & inside[:, ::-1]) < np.sum(inside)
     except (OSError, ValueError) as error:
@@ -127,7 +128,7 @@ def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
         look.plain.add(path)
 
 
-def _look_at_mask(look: Look, path: Path, image: Path) -> np.ndarray:
+def _look_at_mask(look: Look, path: Path, image: Path, *, several: bool) -> np.ndarray:
     """Count the values of a mask file; return its sketch."""
     found, notes = reading.read_mask(path, image, look.stored)
     look.notes += [(fault, path, detail) for fault, detail in notes.items()]
@@ -146,7 +147,7 @@ def _look_at_mask(look: Look, path: Path, image: Path) -> np.ndarray:
         counted = count(each)
         label = str(each.keys[-1]) if each.form == "label" else ""
         look.counts[path, label] = counted
-        if label:
+        if label or (several and sum(map(bool, counted.pixels.values())) > 1):
             look.outlines[path, label] = hash_pixels(each.codes)
         if counted.broad:
             detail = f" ({counted.soft} px hold no label)"

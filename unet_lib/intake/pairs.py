@@ -210,6 +210,29 @@ def lonely(pairing: Pairing) -> list[tuple[str, File]]:
     return [(fault, file) for fault, file in found if not file.entry.refused]
 
 
+def shifted(pairing: Pairing) -> tuple[File, File] | None:
+    """Return the first image and the first mask if all bear numbers, those of one side one higher.
+
+    `image_1` to `image_9` and `mask_0` to `mask_8` are then paired by equal numbers, which may be
+    wrong for each of them.
+    """
+    images = [f for f in pairing.images if f.meaning.part != "test"]
+    held = [mask for f in images for mask in pairing.masks.get(f, {}).values()]
+    images, masks = _numbered(images), _numbered([*held, *pairing.lonely])
+    if len(images) < 3 or {m - n for n, m in zip(images, masks, strict=False)} not in ({1}, {-1}):
+        return None
+    return (images[min(images)], masks[min(masks)]) if len(images) == len(masks) else None
+
+
+def _numbered(files: list[File]) -> dict[int, File]:
+    """Return files of one folder by the last number in their names, or {} if it tells them not."""
+    found = {re.fullmatch(r"(.*?)(\d+)(\D*)", f.stem, re.DOTALL): f for f in files}
+    if None in found or len({(f.entry.folders, m[1], m[3]) for m, f in found.items()}) != 1:
+        return {}
+    numbers = {int(m[2]): f for m, f in found.items()}
+    return dict(sorted(numbers.items())) if len(numbers) == len(files) else {}
+
+
 def sides(masks: Mapping[File, Mapping[str, File]]) -> set[str]:
     """Return which sides the masks of a set show: "left", "right", "" for the whole."""
     return {side for held in masks.values() for side in held}

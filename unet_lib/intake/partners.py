@@ -65,7 +65,8 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
     search.by_name(there, [mask for mask in placed if mask.path not in own])
     search.by_name(search.wanted.keys() - there, placed)
     if not search.found.masks and not search.found.faults:
-        raise ValueError(_nothing(search.wanted.values(), folder, masks))
+        rest = [f for f in listed.files if os.path.realpath(f.path) not in search.wanted]
+        raise ValueError(_nothing(search.wanted.values(), folder, masks, rest))
     return search.finish()
 
 
@@ -73,7 +74,7 @@ class _Search:
     """Pictures by their real paths, and what was found for them."""
 
     def __init__(self, wanted: dict[str, Path]) -> None:
-        self.wanted, self.found, self.sides = wanted, Partners(), set()
+        self.wanted, self.found, self.sides, self.shown = wanted, Partners(), set(), set()
 
     def by_name(self, keys: Iterable[str], masks: list[File]) -> None:
         """Match pictures with masks by name, those in folders of the same names first."""
@@ -102,6 +103,11 @@ class _Search:
                 self.found.masks[key] = tuple(mask.path for mask in held.values())
                 owners |= dict.fromkeys(held.values(), key)
                 self._check_sides(key, [*held])
+                self.shown |= held.keys()
+        if first := pairs.shifted(pairing):
+            names = " and ".join(workspace.shown(file.path) for file in first)
+            self.found.notes.append(f"numbers may be shifted by one: pictures and masks begin with"
+                                    f" {names}, and equal numbers were compared; rename if so")
         for second, first in pairing.seconds:
             if first in owners:
                 self._doubt(owners[first], second, first)
@@ -134,6 +140,10 @@ class _Search:
         """Return what was found; a picture at fault has no masks."""
         for key in self.found.faults:
             self.found.masks.pop(key, None)
+        if self.shown in ({"left"}, {"right"}):
+            side, other = min(self.shown), _SIDES[min(self.shown)]
+            self.found.notes.append(f"masks of the {side} lung alone are compared; if both are to"
+                                    f" be found, add those of the {other} one")
         return self.found
 
 
@@ -185,9 +195,14 @@ def _endings(*files: File) -> set[str]:
     return {layouts.extension(file.entry.name) for file in files}
 
 
-def _nothing(pictures: Iterable[Path], folder: Path, masks: list[File]) -> str:
+def _nothing(
+    pictures: Iterable[Path], folder: Path, masks: list[File], rest: list[File]
+) -> str:
     names = ", ".join([path.name for path in pictures][:_NAMED]) or "none"
     there = ", ".join([mask.entry.name for mask in masks][:_NAMED])
+    if rest and not there:  # arrays, archives, tables
+        held = ", ".join([file.entry.name for file in rest][:_NAMED])
+        there = f"no picture or annotation, but {held} (unpack them, or save masks as PNG)"
     there = there or "no file but such as are among the pictures (name the folder of images alone)"
     return (
         f"{workspace.shown(folder)} holds a true mask of no picture: pictures are such as {names},"

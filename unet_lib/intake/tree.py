@@ -147,6 +147,9 @@ def _fill(tree: Tree, pairings: list[Pairing]) -> None:
             _note_second(tree, second, first)
         for image, mask in pairing.folded:
             tree.note("image and mask differ in case", tree.name(image.path), f", {mask.stem}")
+        if first := pairs.shifted(pairing):
+            rows = " with ".join(tree.name(file.path) for file in first)
+            tree.note("numbers may be shifted by one", rows)
         for fault, file in pairs.lonely(pairing):
             tree.note(fault, file.path)
     for image, held in masks.items():
@@ -229,6 +232,8 @@ def _from_list(source: Path) -> Tree:
         raise ValueError(advice.refusal(source, told, advice.PREDICT))
     tree.test_forms = []
     _note_masks(tree)
+    for mask, image in lists.crossed(listed):
+        tree.note("mask bears another image's name", mask, f" ({image.name})")
     groups = {row.image: row.group for row in listed.rows if row.group}
     named = [*tree.images.items(), *tree.test.items()]
     tree.group = {name: groups[path] for name, path in named if path in groups}
