@@ -365,18 +365,29 @@ def test_bootstrap_is_the_same_everywhere_introduced_and_folded():
     assert [dict(cell.metadata) for cell in cells] == [folded] * len(cells)
 
 
-STEPS = ("01 data", "02 look", "03 build", "04 train", "05 evaluate", "06 in depth", "07 the gap",
-         "08 how wide", "09 your images")
-FURTHER = ("10 batch runs", "11 scale out", "12 ship it")
+CONTENTS = (workspace.PROJECT / "docs" / "index.md").read_text("utf-8")
+DRAWING = re.search(r"^```text\n(.+?)\n```$", CONTENTS, re.M | re.S)[1]
+
+
+def test_the_way_is_drawn_with_every_step_once_and_fits_a_page():
+    """docs/index.md has the drawing without a mark."""
+    rows = DRAWING.splitlines()
+    assert len(rows) <= 8 and max(map(len, rows)) <= 77  # the site's column
+    assert sorted(re.findall(r"\d\d", DRAWING)) == [path.name[:2] for path in NOTEBOOKS]
+    of_one_width_in_all_fonts = set("─│┌┐└┘├┤┬┴┼►▼:\n")
+    assert set(re.sub(r"[\w ]", "", DRAWING)) <= of_one_width_in_all_fonts
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_title_says_where_we_are_and_how_long_it_takes(path):
-    """One line names all steps, the present one in bold, right below the question."""
+    """Right below the question the way is drawn, the same everywhere but for the mark."""
     title = nbformat.read(path, 4).cells[0].source.split("\n\n")
-    steps = STEPS if path in LESSON else ("01 to 09: the lesson", *FURTHER)
-    steps = [f"**{step}**" if step[:2] == path.name[:2] else step for step in steps]
-    assert title[2].endswith("?**") and title[3] == " · ".join(steps)
+    assert title[2].endswith("?**") and title[3].startswith("```text\n")
+    drawn = title[3].removeprefix("```text\n").removesuffix("\n```")
+    (step,) = re.findall(r"▐(\d\d [a-z ]+)▌", drawn)
+    unmarked = re.sub("[▐▌]", " ", drawn)
+    assert [row.rstrip() for row in unmarked.splitlines()] == DRAWING.splitlines()
+    assert step[:2] == path.name[:2] and title[4].startswith(f"We are at **{step}**; ")
     times = r"Runs in (about )?\d+ (seconds|minutes?); takes about \d+ minutes to read\."
     assert re.match(times, title[-1])
 
