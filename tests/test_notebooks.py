@@ -188,6 +188,8 @@ def _outputs(notebook, code):
             yield f"{cell.id}: an error is committed as output; catch it and print it"
         if any(output.get("name") == "stderr" for output in cell.outputs):
             yield f"{cell.id}: stderr is committed, which nobody compares"
+        if any(_is_empty(output.get("data", {})) for output in cell.outputs):
+            yield f"{cell.id}: an output shows nothing, and leaves a gap on the page"
         if cell.source.rstrip().endswith(";"):  # nbval would run it without the semicolon's effect
             yield f"{cell.id}: ends with a semicolon; assign to _ instead"
         if "nbval-ignore-output" in tags(cell) and not re.search(r"^\s*assert ", cell.source, re.M):
@@ -207,6 +209,12 @@ def _outputs(notebook, code):
     if notebook.metadata != METADATA | {"language_info": LANGUAGE | {
             "version": notebook.metadata.get("language_info", {}).get("version")}}:
         yield f"notebook metadata is {dict(notebook.metadata)}, expected what Jupyter writes"
+
+
+def _is_empty(data) -> bool:
+    """Say whether what is displayed is text alone, with no letter in it."""
+    texts = [re.sub(r"<[^>]*>", "", text) for kind, text in data.items() if kind in TEXT]
+    return bool(data) and set(data) <= set(TEXT) and not "".join(texts).strip()
 
 
 # -------------------------------------------------------------------------- the linter must bite
@@ -314,6 +322,8 @@ BROKEN = {
     "an error is committed": put("show-1", outputs=[
         nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]),
     "stderr is committed": put("show-1", outputs=stream("pid 1", "stderr")),
+    "an output shows nothing": put("show-1", outputs=[nbformat.v4.new_output(
+        "display_data", {"text/plain": "", "text/html": "<pre style='x'>\n</pre>\n"})]),
     "ends with a semicolon": put("show-1", source="print(1);"),
     "ignored and nothing is asserted": put("bounded", source="print(1)"),
     "tag 'nbval-skip' is not allowed": put("show-1", metadata={"tags": ["nbval-skip"]}),
