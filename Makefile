@@ -49,7 +49,7 @@ test-slow: $(READY_ALL) test-browser  ## what needs minutes, root or a browser; 
 	@$(call session,tests/slow); slow=$$?; \
 	[ -z "$(PRACTICE)" ] || $(PY) -m pytest $(NBVAL) $(PRACTICE) || exit 1; exit $$slow
 
-test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo  ## the series in JupyterLab in a browser; pictures in runs/browser
+test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL)  ## the series in JupyterLab in a browser; pictures in runs/browser
 	@$(call session,tests/browser)
 
 # One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).

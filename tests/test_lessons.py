@@ -253,6 +253,21 @@ def test_notebook_05_scores_each_class_against_all_others_and_takes_the_mean():
     assert np.all(np.array(found["curves"]) == 1)  # of both classes together
 
 
+@pytest.mark.parametrize("classes, threshold, said", [
+    ([], 0.2, "b\nDice 0.30 at 0.50\nDice 0.60 at 0.20"),
+    ([], 0.5, "b\nDice 0.30 at 0.50"),
+    (["left", "right"], 0.2, "b\nDice 0.30 at 0.50")])
+def test_notebook_05_gives_the_worst_cases_their_dice_at_both_thresholds(classes, threshold, said):
+    """At the one where the two are the same, or where of several classes none is chosen."""
+    shown, best = [], 0 if threshold == 0.2 else 1
+    run_cell("05", "worst", classes=classes, threshold=threshold, best=best, plt=plt,
+             scores={"dice": [0.9, 0.3]}, curves=[[0.8, 0.9], [0.6, 0.3]],
+             validation_ids=["a", "b"], gallery=lambda *given: shown.append(given))
+    ((names, titles, levels),) = shown
+    assert names == ["b", "a"] and titles[0] == said
+    assert levels == tuple(dict.fromkeys([0.5] if classes else [0.5, threshold]))
+
+
 def test_distances_of_notebook_06_are_the_librarys():
     distances = lift("06", "distances")["distances"]
     for truth, guess in masks():

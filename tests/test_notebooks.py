@@ -189,6 +189,8 @@ def _outputs(notebook, code):
             yield f"{cell.id}: an error is committed as output; catch it and print it"
         if any(output.get("name") == "stderr" for output in cell.outputs):
             yield f"{cell.id}: stderr is committed, which nobody compares"
+        if any(_is_empty(output.get("data", {})) for output in cell.outputs):
+            yield f"{cell.id}: an output shows nothing, and leaves a gap on the page"
         if cell.source.rstrip().endswith(";"):  # nbval would run it without the semicolon's effect
             yield f"{cell.id}: ends with a semicolon; assign to _ instead"
         if "nbval-ignore-output" in tags(cell) and not re.search(r"^\s*assert ", cell.source, re.M):
@@ -208,6 +210,12 @@ def _outputs(notebook, code):
     if notebook.metadata != METADATA | {"language_info": LANGUAGE | {
             "version": notebook.metadata.get("language_info", {}).get("version")}}:
         yield f"notebook metadata is {dict(notebook.metadata)}, expected what Jupyter writes"
+
+
+def _is_empty(data) -> bool:
+    """Say whether what is displayed is text alone, with no letter in it."""
+    texts = [re.sub(r"<[^>]*>", "", text) for kind, text in data.items() if kind in TEXT]
+    return bool(data) and set(data) <= set(TEXT) and not "".join(texts).strip()
 
 
 # -------------------------------------------------------------------------- the linter must bite
@@ -315,6 +323,8 @@ BROKEN = {
     "an error is committed": put("show-1", outputs=[
         nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]),
     "stderr is committed": put("show-1", outputs=stream("pid 1", "stderr")),
+    "an output shows nothing": put("show-1", outputs=[nbformat.v4.new_output(
+        "display_data", {"text/plain": "", "text/html": "<pre style='x'>\n</pre>\n"})]),
     "ends with a semicolon": put("show-1", source="print(1);"),
     "ignored and nothing is asserted": put("bounded", source="print(1)"),
     "tag 'nbval-skip' is not allowed": put("show-1", metadata={"tags": ["nbval-skip"]}),
@@ -366,18 +376,29 @@ def test_bootstrap_is_the_same_everywhere_introduced_and_folded():
     assert [dict(cell.metadata) for cell in cells] == [folded] * len(cells)
 
 
-STEPS = ("01 data", "02 look", "03 build", "04 train", "05 evaluate", "06 in depth", "07 the gap",
-         "08 how wide", "09 your images")
-FURTHER = ("10 batch runs", "11 scale out", "12 ship it")
+CONTENTS = (workspace.PROJECT / "docs" / "index.md").read_text("utf-8")
+DRAWING = re.search(r"^```text\n(.+?)\n```$", CONTENTS, re.M | re.S)[1]
+
+
+def test_the_way_is_drawn_with_every_step_once_and_fits_a_page():
+    """docs/index.md has the drawing without a mark."""
+    rows = DRAWING.splitlines()
+    assert len(rows) <= 8 and max(map(len, rows)) <= 77  # the site's column
+    assert sorted(re.findall(r"\d\d", DRAWING)) == [path.name[:2] for path in NOTEBOOKS]
+    of_one_width_in_all_fonts = set("─│┌┐└┘├┤┬┴┼►▼:\n")
+    assert set(re.sub(r"[\w ]", "", DRAWING)) <= of_one_width_in_all_fonts
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_title_says_where_we_are_and_how_long_it_takes(path):
-    """One line names all steps, the present one in bold, right below the question."""
+    """Right below the question the way is drawn, the same everywhere but for the mark."""
     title = nbformat.read(path, 4).cells[0].source.split("\n\n")
-    steps = STEPS if path in LESSON else ("01 to 09: the lesson", *FURTHER)
-    steps = [f"**{step}**" if step[:2] == path.name[:2] else step for step in steps]
-    assert title[2].endswith("?**") and title[3] == " · ".join(steps)
+    assert title[2].endswith("?**") and title[3].startswith("```text\n")
+    drawn = title[3].removeprefix("```text\n").removesuffix("\n```")
+    (step,) = re.findall(r"▐(\d\d [a-z ]+)▌", drawn)
+    unmarked = re.sub("[▐▌]", " ", drawn)
+    assert [row.rstrip() for row in unmarked.splitlines()] == DRAWING.splitlines()
+    assert step[:2] == path.name[:2] and title[4].startswith(f"We are at **{step}**; ")
     times = r"Runs in (about )?\d+ (seconds|minutes?); takes about \d+ minutes to read\."
     assert re.match(times, title[-1])
 

@@ -134,6 +134,18 @@ def test_time_to_quality_names_some_and_shows_the_range_over_seeds():
     assert np.allclose(ax.lines[1].get_xydata(), [[2, 0.4]])
 
 
+def test_labels_of_time_to_quality_stay_within_the_frame():
+    """The dearest recipe of notebook 07 has the longest name."""
+    points = {"cheap": (17, 0.93), "then images × 4": (115, 0.91), "good": (31, 0.95)}
+    points = {name: tuple(np.array([value]) for value in pair) for name, pair in points.items()}
+    figure = tables.time_to_quality(points, "Dice")
+    figure.draw_without_rendering()
+    frame = figure.axes[0].get_window_extent()
+    for text in figure.axes[0].texts:
+        drawn = text.get_window_extent()
+        assert frame.x0 < drawn.x0 and drawn.x1 < frame.x1, text.get_text()
+
+
 def test_ranges_show_mean_seeds_and_range_from_the_top():
     found = {"a": np.array([0.5, 0.7]), "+ b": np.array([0.9])}
     ax = tables.ranges(found, "Dice", beside="a").axes[0]

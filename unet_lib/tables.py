@@ -191,7 +191,9 @@ def time_to_quality(
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
-    ax.margins(x=0.25, y=0.15)  # for the labels
+    ax.margins(x=0.1, y=0.15)
+    low, high = ax.get_xlim()
+    ax.set_xlim(low, high * (high / low) ** 0.18)  # the labels stand to the right of their points
     return figure
 
 

@@ -137,7 +137,7 @@ class Lab:
         """Wait until the kernel has been idle for a while: between two cells it is for a moment."""
         wait_for(self.idle, seconds=seconds, what="an idle kernel", steady=2.5)
 
-    def run_all(self, seconds: float = 600) -> None:
+    def run_all(self, seconds: float = 1800) -> None:
         """Run all cells, wait, save."""
         self.choose("Run", "Run All Cells")
         wait_for(lambda: self.waiting() > 0, seconds=30, what="a running cell")

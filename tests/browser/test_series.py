@@ -1,14 +1,16 @@
 """Every notebook in JupyterLab, in a real browser: run, stopped, gone on with, looked at."""
 
+import importlib.metadata
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
-from lab import CELL, PANEL, wait_for
+from lab import CELL, PANEL, PROJECT, wait_for
 
 from unet_lib.series import plan
 
-STEMS = [path.stem for path in plan.select(plan.NOTEBOOKS)]  # of the lesson
+STEMS = [path.stem for path in plan.select(plan.NOTEBOOKS, every=True)]
 TRAINING = "04_train"
 # What is broader than the page: a figure, a table, a line of code or of output.
 BROADER = """(cells) => [...document.querySelectorAll(cells)].flatMap((cell, number) =>
@@ -16,6 +18,14 @@ BROADER = """(cells) => [...document.querySelectorAll(cells)].flatMap((cell, num
     .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 2 && e.tagName != 'IMG'
                  || e.getBoundingClientRect().right > innerWidth)
     .map(e => `cell ${number}: ${e.className} ${e.scrollWidth} > ${e.clientWidth}`))"""
+
+
+def lacking(stem: str) -> list[str]:
+    """Name the packages that a notebook for practitioners needs and that are not installed."""
+    about = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = about["optional-dependencies"].get(plan.PRACTICE.get(stem), [])
+    names = [re.match(r"[\w.-]+", requirement)[0] for requirement in needed]
+    return [name for name in names if not any(importlib.metadata.distributions(name=name))]
 
 
 def outputs(cell: dict):
@@ -115,6 +125,9 @@ def without_version(text: str) -> str:
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_notebook_in_the_browser(lab, stem, pictures):
+    if without := lacking(stem):
+        group = plan.PRACTICE[stem]
+        pytest.skip(f"without {', '.join(without)}; pip install -e '.[{group}]' brings them")
     lab.end_kernels()
     lab.show(stem)
     if stem == TRAINING:

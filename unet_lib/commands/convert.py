@@ -124,7 +124,7 @@ def quantize(path: Path, target: Path, *, size: int) -> None:
         size: side in px of the model's input.
     """
     os.environ.setdefault("NNCF_CI", "1")  # else it sends usage statistics to its makers
-    with silence():
+    with silence(), plain_progress():
         import nncf
         import openvino
 
@@ -178,6 +178,22 @@ def _versions(kind: str) -> dict[str, str]:
     names = ["keras", "tensorflow", *runtimes.PACKAGES[kind]]
     found = {name: bootstrap.installed_version(name.replace("_", "-")) for name in names}
     return {name: version for name, version in found.items() if version}
+
+
+@contextlib.contextmanager
+def plain_progress() -> Iterator[None]:
+    """Let rich, which draws NNCF's progress, print where `print` does, also in a notebook.
+
+    There it would leave empty boxes on the page, past `silence`.
+    """
+    import rich
+
+    console = rich.get_console()
+    known, console.is_jupyter = console.is_jupyter, False
+    try:
+        yield
+    finally:
+        console.is_jupyter = known
 
 
 @contextlib.contextmanager
