@@ -130,3 +130,16 @@ def test_converters_are_silent_and_what_fails_is_raised(capfd):
     print("again")
     os.write(2, b"again")
     assert capfd.readouterr() == ("again\n", "again") and log.isEnabledFor(logging.WARNING)
+
+
+def test_progress_of_a_converter_leaves_no_box_in_a_notebook(monkeypatch, capsys):
+    """What rich draws there goes past stdout, as an output of its own."""
+    rich = pytest.importorskip("rich")
+    shown, console = [], rich.get_console()
+    monkeypatch.setattr("rich.jupyter.display", lambda segments, text: shown.append(text))
+    monkeypatch.setattr(console, "is_jupyter", True)
+    rich.print("before")
+    with convert.silence(), convert.plain_progress():
+        rich.print("progress")
+    assert shown == ["before\n"] and console.is_jupyter
+    assert "progress" not in capsys.readouterr().out

@@ -14,19 +14,6 @@ from unet_lib import __main__, phantom, workspace
 from unet_lib.commands import convert, export, kept, models, runtimes, usual
 
 
-def test_progress_of_a_converter_leaves_no_box_in_a_notebook(monkeypatch, capsys):
-    """What rich draws there goes past stdout, as an output of its own."""
-    rich = pytest.importorskip("rich")
-    shown, console = [], rich.get_console()
-    monkeypatch.setattr("rich.jupyter.display", lambda segments, text: shown.append(text))
-    monkeypatch.setattr(console, "is_jupyter", True)
-    rich.print("before")
-    with convert.silence(), convert.plain_progress():
-        rich.print("progress")
-    assert shown == ["before\n"] and console.is_jupyter
-    assert "progress" not in capsys.readouterr().out
-
-
 def test_help_answers_outside_the_checkout(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "unet_lib", "export", "--help"], cwd=tmp_path, text=True,
