@@ -31,7 +31,7 @@ def confusion(mask: np.ndarray, prediction: np.ndarray) -> tuple[int, int, int, 
             "resize the prediction to the mask's own size"
         )
     for name, array in (("mask", mask), ("prediction", prediction)):
-        if not np.isin(array, (0, 1)).all():
+        if array.dtype != bool and not np.isin(array, (0, 1)).all():
             raise ValueError(
                 f"{name} must hold only 0 and 1, got values from {array.min()} to {array.max()}; "
                 "threshold it first, for example at half its range; of several classes compare one "
