@@ -47,6 +47,7 @@ def made(monkeypatch, installed):
         return made[int(path.read_text())].predict_on_batch
 
     monkeypatch.setattr(convert, "write", write)
+    monkeypatch.setattr(kept, "_PHANTOMS", 3)
     for name in ("_onnx", "_litert"):
         monkeypatch.setattr(runtimes, name, opened)
     return made
@@ -96,12 +97,10 @@ def test_what_differs_is_not_kept(source, made, monkeypatch):
 
 @pytest.mark.parametrize(("gone", "wanted"), [
     ((), "onnx"),
-    (("openvino", "nncf"), "onnx"),
     (("onnxruntime", "onnx", "tf2onnx"), "litert"),
     (("tf2onnx",), "litert"),  # ONNX Runtime is there, but nothing that writes its files
     (("ai_edge_litert",), "onnx"),
-    (("onnxruntime", "ai_edge_litert"), None),
-    (("tf2onnx", "ai_edge_litert", "openvino"), None),
+    (("tf2onnx", "ai_edge_litert"), None),  # OpenVINO is slower
 ])  # fmt: skip
 def test_the_fastest_runtime_that_is_installed_is_taken(source, made, installed, gone, wanted):
     installed.difference_update(gone)
