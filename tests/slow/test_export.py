@@ -141,8 +141,7 @@ def test_a_second_call_starts_no_tensorflow_and_makes_the_same_masks(tmp_path, m
     for seed in range(4):
         cv2.imwrite(str(tmp_path / f"in/{seed}.png"), phantom.draw(seed, size=(150, 220))[0])
     assert __main__.main(["predict", str(tmp_path / "in"), "--out", str(tmp_path / "keras")]) == 0
-    files = {path.suffix for path in tmp_path.glob("cache/*/*/*") if path.suffix != ".json"}
-    assert files == {runtimes.FORMATS[kind]}
+    assert len([*tmp_path.glob(f"cache/*/*/*{runtimes.FORMATS[kind]}")]) == 2  # one for each size
     done = asked(tmp_path, "predict", "in", "--out", "kept")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     for seed in range(4):
