@@ -208,7 +208,7 @@ def _sweep(asked: argparse.Namespace) -> int:
 
     try:
         if asked.dry_run:
-            return drive.preview(asked.file, cores=asked.cores)
+            return drive.preview(asked.file, cores=asked.cores, profile=asked.profile)
         return drive.run(asked.file, cores=asked.cores, profile=asked.profile,
                          retries=asked.retries)
     except plan.Refused as error:

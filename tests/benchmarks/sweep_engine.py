@@ -1,12 +1,14 @@
 """What does the engine of sweeps cost, and do kernels that start at once live? Run: `make bench`.
 
-    python tests/benchmarks/sweep_engine.py [points] [thousand] [kernels]      (all by default)
+    python tests/benchmarks/sweep_engine.py [points] [thousand] [kernels] [pair]   (all by default)
 
 points: eight toy points one after another, notebooks and all; what the sweep takes beyond what they
 take themselves. thousand: a sweep of 1,000 points that do nothing: reading and checking the file,
 the whole sweep by Snakemake, and what one job of a cluster does before its point begins (with SLURM
 twice, for its executor starts Snakemake by way of Snakemake). kernels: 16 processes at once with a
-notebook of two cells each, ten times. Peaks are of the largest process.
+notebook of two cells each, ten times. pair: the same two real points, one thread each at once, and
+two threads each one after the other; the better of two tries, in turns. Peaks are of the largest
+process.
 """
 
 import os
@@ -48,6 +50,9 @@ MEASURE = """import os, subprocess, sys
 _, status, used = os.wait4(subprocess.Popen(sys.argv[1:], stdout=2).pid, 0)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))"""
+PAIR = """base: {params: notebooks/params/smoke.yaml, epochs: 20}
+seeds: [0, 1]
+"""
 AT_ONCE, ROUNDS = 16, 10
 
 
@@ -120,10 +125,39 @@ def measure_kernels(folder: Path) -> None:
         sys.exit(1)
 
 
+def measure_pair(folder: Path) -> None:
+    """Run two trainings side by side, and one after the other on as many cores."""
+    os.environ["UNET_LOWERED_WORKSPACE"] = str(folder)
+    (folder / "pair.yaml").write_text(PAIR, "utf-8")
+    asked, home = sweep.read(folder / "pair.yaml"), workspace.run_dir("pair")
+    points.write_plan(home / "plan.json", asked.points, asked.makers, file=folder / "pair.yaml")
+
+    def snakemake(target: str, threads: int) -> float:
+        options = drive._options(home, cores=2, profile="local", waiting=2 // threads)
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "snakemake", target, *options], check=True,
+                       capture_output=True)  # fmt: skip
+        return time.perf_counter() - start
+
+    snakemake("data_sets", 2)
+    taken = {1: [], 2: []}
+    for _ in range(2):
+        for threads, seconds in taken.items():
+            for point in asked.points:
+                shutil.rmtree(home / point.name, ignore_errors=True)
+            seconds.append(snakemake("points", threads))
+    together, apart = map(min, taken.values())
+    inside = points.read_json(home / asked.points[0].name / points.DONE)["seconds"]
+    print(f"two points at once, one thread each: {together:.1f} s; one after the other, two threads"
+          f" each: {apart:.1f} s ({inside:.1f} s a point); at once is {apart / together:.2f} times"
+          " as fast")
+
+
 def main(wanted: list[str]) -> None:
     os.environ["PYTHONPATH"] = str(workspace.PROJECT)
     os.chdir(workspace.PROJECT)
-    known = {"points": measure_points, "thousand": measure_thousand, "kernels": measure_kernels}
+    known = {"points": measure_points, "thousand": measure_thousand, "kernels": measure_kernels,
+             "pair": measure_pair}
     for name in wanted or known:
         with tempfile.TemporaryDirectory() as folder:
             known[name](Path(folder))

@@ -22,11 +22,22 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def litert(monkeypatch):
-    """Stands for LiteRT: a file holds the number of the Keras model that it was made of."""
-    made, real = [], runtimes.importlib.util.find_spec
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec",
-                        lambda name, *more: name if name == "ai_edge_litert" else real(name, *more))
+def installed(monkeypatch):
+    """The modules of runtimes that seem to be installed: all, until a test removes some."""
+    names = {name for group in runtimes.PACKAGES.values() for name in group}
+    known, real = set(names), runtimes.importlib.util.find_spec
+
+    def find(name, *more):
+        return (name if name in names else None) if name in known else real(name, *more)
+
+    monkeypatch.setattr(runtimes.importlib.util, "find_spec", find)
+    return names
+
+
+@pytest.fixture
+def made(monkeypatch, installed):
+    """Stands for runtimes: a file holds the number of the Keras model that it was made of."""
+    made = []
 
     def write(unet, path):
         made.append(unet)
@@ -36,16 +47,28 @@ def litert(monkeypatch):
         return made[int(path.read_text())].predict_on_batch
 
     monkeypatch.setattr(convert, "write", write)
-    monkeypatch.setattr(runtimes, "_litert", opened)
+    monkeypatch.setattr(kept, "_PHANTOMS", 3)
+    for name in ("_onnx", "_litert"):
+        monkeypatch.setattr(runtimes, name, opened)
     return made
 
 
-def test_many_pictures_are_worth_it_few_are_not(source, litert, monkeypatch, capsys):
+def endings():
+    """Return the endings of the kept models, one for each size."""
+    return [path.suffix for path in sorted(kept._cache().glob("*/*")) if path.suffix != ".json"]
+
+
+def used():
+    """Return the formats that a new call predicts with; Keras has none."""
+    return [getattr(look, "about", {}).get("format") for look in models.load("a.keras").looks]
+
+
+def test_many_pictures_are_worth_it_few_are_not(source, made, monkeypatch, capsys):
     together = models.load("a.keras")
     kept.keep(together, pictures=kept.MANY - 1)
-    assert litert == [] and capsys.readouterr().out == ""
+    assert made == [] and capsys.readouterr().out == ""
     kept.keep(together, pictures=kept.MANY)
-    assert [unet.input_shape[1] for unet in litert] == [*SIZES]
+    assert [unet.input_shape[1] for unet in made] == [*SIZES]
     assert "Converting the model once, so that the next calls start sooner" in (
         capsys.readouterr().out)
     monkeypatch.setattr(prediction, "load", lambda _: pytest.fail("Keras opened it again"))
@@ -56,20 +79,75 @@ def test_many_pictures_are_worth_it_few_are_not(source, litert, monkeypatch, cap
     image = chest(1)
     assert models.predict(again, image) == pytest.approx(models.predict(together, image), abs=1e-6)
     kept.keep(again, pictures=kept.MANY)  # there is nothing left to do
-    assert len(litert) == 2
+    assert len(made) == 2
 
 
-def test_what_differs_is_not_kept(source, litert, monkeypatch):
-    monkeypatch.setattr(runtimes, "_litert",
-                        lambda path: lambda squares: np.full_like(squares, 0.3))
+def test_what_differs_is_not_kept(source, made, monkeypatch):
+    def wrong(path):
+        return lambda squares: np.full_like(squares, 0.3)
+
+    monkeypatch.setattr(runtimes, "_onnx", wrong)
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    assert kept.find(source, SIZES) is None and len(litert) == 2
-
-
-@pytest.mark.parametrize("spoil", ["cut", "gone", "other", "none"])
-def test_what_cannot_be_used_is_left_to_keras(source, litert, monkeypatch, spoil):
+    assert used() == ["litert"] * 2 and len(made) == 4  # the next one is, where it agrees
+    kept._cache().rename("elsewhere")
+    monkeypatch.setattr(runtimes, "_litert", wrong)
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    file = kept._file(source, 96)
+    assert kept.find(source, SIZES) is None and len(made) == 8 and endings() == []
+
+
+@pytest.mark.parametrize(("gone", "wanted"), [
+    ((), "onnx"),
+    (("onnxruntime", "onnx", "tf2onnx"), "litert"),
+    (("tf2onnx",), "litert"),  # ONNX Runtime is there, but nothing that writes its files
+    (("ai_edge_litert",), "onnx"),
+    (("tf2onnx", "ai_edge_litert"), None),  # OpenVINO is slower
+])  # fmt: skip
+def test_the_fastest_runtime_that_is_installed_is_taken(source, made, installed, gone, wanted):
+    installed.difference_update(gone)
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    assert used() == [wanted] * 2 and len(made) == (2 if wanted else 0)
+
+
+def test_what_was_kept_for_another_runtime_stays_in_use(source, made, installed, capsys):
+    """Of a user who installs ONNX Runtime later: no second conversion, and no way back to Keras."""
+    installed.discard("onnxruntime")
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    installed.add("onnxruntime")
+    capsys.readouterr()
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    assert used() == ["litert"] * 2 and len(made) == 2 and capsys.readouterr().out == ""
+
+
+def test_a_runtime_that_is_gone_or_a_damaged_file_leaves_the_next_one(source, made, installed):
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    assert used() == ["onnx"] * 2
+    installed.discard("onnxruntime")
+    assert used() == [None] * 2
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    assert used() == ["litert"] * 2
+    installed.add("onnxruntime")
+    assert used() == ["onnx"] * 2
+    kept._files(source, 96)["onnx"].write_text("")
+    assert used() == ["onnx", "litert"]
+
+
+def test_a_converter_that_fails_leaves_the_next_one(source, made, monkeypatch):
+    write = convert.write
+
+    def fails(unet, path):
+        if path.suffix == ".onnx":
+            raise RuntimeError("no such operator")
+        write(unet, path)
+
+    monkeypatch.setattr(convert, "write", fails)
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    assert used() == ["litert"] * 2
+
+
+@pytest.mark.parametrize("spoil", ["cut", "gone", "other", "release", "none"])
+def test_what_cannot_be_used_is_left_to_keras(source, made, installed, monkeypatch, spoil):
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    file = kept._files(source, 96)["onnx"]
     assert kept.find(source, SIZES) is not None
     if spoil == "cut":
         file.write_text("")
@@ -77,19 +155,21 @@ def test_what_cannot_be_used_is_left_to_keras(source, litert, monkeypatch, spoil
         file.unlink()
     elif spoil == "other":  # the model was trained anew
         architecture.build_unet(64, width=2).save(source)
+    elif spoil == "release":
+        monkeypatch.setattr(kept.unet_lib, "__version__", "0.0.9")
     else:
-        monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name, *_: None)
+        installed.clear()
     together = models.load("a.keras")
     assert not [look for look in together.looks if isinstance(look, runtimes.Exported)]
 
 
-def test_pieces_of_pictures_need_the_models_own_size(source, litert):
+def test_pieces_of_pictures_need_the_models_own_size(source, made):
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
     assert models.load("a.keras", tiles=True).side == 64
     assert not isinstance(models.load("a.keras", tiles=True).models[0], runtimes.Exported)
 
 
-def test_masks_are_the_same_and_done_ones_stay_done(source, litert, tmp_path, monkeypatch):
+def test_masks_are_the_same_and_done_ones_stay_done(source, made, tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "MANY", 2)
     for name in "xy":
         put(tmp_path / f"in/{name}.png", chest(ord(name)))
@@ -99,9 +179,9 @@ def test_masks_are_the_same_and_done_ones_stay_done(source, litert, tmp_path, mo
         return [(tmp_path / out / f"masks/{name}.png").read_bytes() for name in "xy"]
 
     first = masks("o")
-    assert len(litert) == 2
+    assert len(made) == 2
     assert masks("o") == first  # to the byte: seconds and all were not written again
     masks("p")
     rows = [json.dumps((tmp_path / out / "predictions.csv").read_text().split(",")[:8])
             for out in "op"]
-    assert rows[0] == rows[1] and len(litert) == 2
+    assert rows[0] == rows[1] and len(made) == 2

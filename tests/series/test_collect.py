@@ -6,7 +6,7 @@ import pytest
 import toys
 
 from unet_lib import workspace
-from unet_lib.series import collect, points, sweep
+from unet_lib.series import collect, points, study, sweep
 
 
 @pytest.fixture
@@ -20,11 +20,14 @@ def asked(folder, text):
     return sweep.read(file, folder=folder)
 
 
-def finish(point, dice, **more):
-    """Pretend that a point has run: its images' Dice."""
+def finish(point, dice, *, classes=None, external=None, **more):
+    """Pretend that a point has run: its images' Dice, and what notebook 05 may say beside it."""
     scores = {"validation": {"dice": {"mean": sum(dice) / len(dice), "low": 0.1, "high": 0.9}},
               "per_image": {"ids": [f"{k}" for k in range(len(dice))], "dice": dice},
+              "external": external or {"dataset": ""},
               "run": point.run.name}  # which notebook 05 writes there
+    if classes:
+        scores["validation"]["classes"] = {k: {"dice": {"mean": v}} for k, v in classes.items()}
     record = {"ok": True, "metrics": scores, "parameters": {"width": 16, "head": "direct"},
               "seconds": 3.5, "memory_mb": 800, "commit": "abc", "data_sha256": "1",
               "hardware": {"cpu": "some", "cores": 2}}
@@ -58,6 +61,32 @@ def test_one_line_a_point_and_why_one_is_missing(folder, capsys):
     line = next(line for line in shown.splitlines() if "width 4" in line)
     assert line.replace("│", " ").split() == ["width", "4", "done", "0.5000", "4"]
     assert "no memory" in told and "it did not run" in told
+
+
+def test_classes_and_external_data_have_columns_of_their_own(folder):
+    """Also where only some points have them; the page and the setting's table go on as before."""
+    study_file = asked(folder, "grid: {width: [4, 8]}")
+    elsewhere = {"dataset": "other", "dice": {"mean": 0.4, "low": 0.3, "high": 0.45, "n": 9}}
+    finish(study_file.points[0], [0.25, 0.75], external=elsewhere,
+           classes={"right lung": 0.6, "low": 0.3})  # a class may have any name
+    finish(study_file.points[1], [0.5, 0.75])
+    assert collect.write(workspace.run_dir("study"), study_file) == 0
+    several, one = study.read(workspace.run_dir("study") / "results.csv")
+    wanted = {"dice": 0.5, "dice_low": 0.1, "dice:right lung": 0.6, "dice:low": 0.3,
+              "external_dataset": "other", "external_dice": 0.4, "external_dice_low": 0.3,
+              "external_dice_high": 0.45}
+    assert {name: several[name] for name in wanted} == wanted
+    assert one["dice"] == 0.625 and not any(one[name] for name in list(wanted)[2:])
+    assert study.varied([several, one]) == ["width"]
+    page = (workspace.run_dir("study") / "results.html").read_text("utf-8")
+    assert "width 8 (highest)" in page
+
+
+def test_without_classes_or_external_data_there_are_no_such_columns(folder):
+    study_file = asked(folder, "seeds: [0]")
+    finish(study_file.points[0], [0.5])
+    collect.write(workspace.run_dir("study"), study_file)
+    assert not [name for name in table("results.csv")[0] if ":" in name or "external" in name]
 
 
 def test_what_varies_anywhere_stands_in_every_line_before_the_status(folder):

@@ -23,8 +23,9 @@ def test_without_snakemake_nothing_begins(folder, monkeypatch):
 def test_more_cores_than_there_are_would_run_as_many_points_at_once(folder, monkeypatch):
     monkeypatch.setattr(drive.os, "cpu_count", lambda: 4)
     file = toys.study(folder, "grid: {width: [4]}")
-    with pytest.raises(plan.Refused, match="--cores 5 is more than the 4 of this machine; use at"):
-        drive.run(file, cores=5, folder=folder)
+    for begin in (drive.run, drive.preview):  # before a step is timed or a point runs
+        with pytest.raises(plan.Refused, match="--cores 5 is more than the 4 of this machine; use"):
+            begin(file, cores=5, folder=folder)
     monkeypatch.setattr(drive.shutil, "which", lambda *_, **__: None)  # it would begin now
     for cores, profile in ((4, "local"), (5, "slurm")):
         with pytest.raises(plan.Refused, match="sweeps need Snakemake"):
@@ -57,6 +58,9 @@ def test_a_preview_says_steps_hours_and_memory_and_writes_nothing(folder, capsys
     assert f" {steps} " in shown and f" {2 * steps} " in shown
     assert "4 points, 1 data sets; training 0.02 h" in shown and "800 MB" in shown
     assert not workspace.run_dir("study").exists()
+    monkeypatch.setattr(drive.os, "cpu_count", lambda: 4)
+    assert drive.preview(file, cores=5, profile="slurm", folder=folder) == 0  # of each job
+    assert "on the 4 cores here" in capsys.readouterr().out  # which have timed the steps
 
 
 def test_a_preview_counts_only_the_pairs_that_train(folder, capsys, monkeypatch):

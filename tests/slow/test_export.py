@@ -129,19 +129,22 @@ def test_other_models(tmp_path, monkeypatch, kind):
         assert said[1] == pytest.approx(said[0], abs=1e-4)
 
 
-def test_a_second_call_starts_no_tensorflow_and_makes_the_same_masks(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["onnx", "litert"])
+def test_a_second_call_starts_no_tensorflow_and_makes_the_same_masks(tmp_path, monkeypatch, kind):
     """The model that looks at two sizes, as `predict` keeps it after a call of many pictures."""
     from unet_lib.commands import kept
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(kept, "MANY", 4)
+    monkeypatch.setattr(kept, "FASTEST", (kind,))
     (tmp_path / "in").mkdir()
     for seed in range(4):
         cv2.imwrite(str(tmp_path / f"in/{seed}.png"), phantom.draw(seed, size=(150, 220))[0])
     assert __main__.main(["predict", str(tmp_path / "in"), "--out", str(tmp_path / "keras")]) == 0
-    done = asked(tmp_path, "predict", "in", "--out", "litert")
+    assert len([*tmp_path.glob(f"cache/*/*/*{runtimes.FORMATS[kind]}")]) == 2  # one for each size
+    done = asked(tmp_path, "predict", "in", "--out", "kept")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     for seed in range(4):
         masks = [cv2.imread(str(tmp_path / f"{out}/masks/{seed}.png"), cv2.IMREAD_UNCHANGED)
-                 for out in ("keras", "litert")]
+                 for out in ("keras", "kept")]
         assert masks[0].any() and np.count_nonzero(masks[0] != masks[1]) <= 3

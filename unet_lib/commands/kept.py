@@ -1,19 +1,22 @@
 """Models of `predict`, converted once and kept: the next call does not start TensorFlow.
 
-What is kept lies in the user's cache, under the digest of the Keras file that it comes from. LiteRT
-is the one: it starts as soon as any, and one package writes and runs it. ONNX Runtime is somewhat
-quicker once it runs (docs/runtimes.md), and takes three.
+What is kept lies in the user's cache, under the digest of the Keras file that it comes from: in the
+format of the fastest runtime that is installed, with what writes it. OpenVINO is left out: up to
+256 px it is slower than both others (docs/runtimes.md).
 """
 
 import contextlib
-import importlib.util
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import unet_lib
 from unet_lib import workspace
 from unet_lib.commands import runtimes
+
+FASTEST = "onnx", "litert"
+"""Formats by the speed of their runtimes up to 256 px, as measured."""
 
 MANY = 50
 """Pictures in a call from which a conversion, some seconds for each size, is worth a try."""
@@ -26,10 +29,13 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "unet-lowered"
 
 
-def _file(source: Path, size: int | None) -> Path:
-    """Return where the kept model of a Keras file lies; another release keeps its own."""
+def _files(source: Path, size: int | None) -> dict[str, Path]:
+    """Return where a Keras file's kept models of a size lie, the fastest first, by format.
+
+    Another release keeps its own.
+    """
     folder = _cache() / f"{unet_lib.__version__}-{runtimes.digest(source)[:32]}"
-    return folder / f"{size or 'own'}.tflite"
+    return {kind: folder / f"{size or 'own'}{runtimes.FORMATS[kind]}" for kind in FASTEST}
 
 
 def find(source: Path, sizes: tuple[int, ...] | None) -> list[runtimes.Exported] | None:
@@ -40,15 +46,19 @@ def find(source: Path, sizes: tuple[int, ...] | None) -> list[runtimes.Exported]
         sizes: sides in px at which it looks at pictures; None for its own.
 
     Returns:
-        One for each size; None if one is missing or damaged, or there is no LiteRT: use Keras.
+        The fastest one of each size that is there, whole, and has its runtime installed; None
+        where a size has none: use Keras.
     """
-    files = [_file(source, size) for size in sizes or [None]]
-    if not all(file.is_file() for file in files):
-        return None
-    try:
-        return [runtimes.load(file) for file in files]
-    except (OSError, ValueError):
-        return None
+    found = [_first(_files(source, size).values()) for size in sizes or [None]]
+    return found if all(found) else None
+
+
+def _first(files: Iterable[Path]) -> runtimes.Exported | None:
+    """Open the first file that can be opened."""
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):  # not there, damaged, nothing that runs it
+            return runtimes.load(file)
+    return None
 
 
 def keep(together, *, pictures: int) -> None:
@@ -60,22 +70,25 @@ def keep(together, *, pictures: int) -> None:
     """
     looks = zip(together.origins, together.looks, strict=True)
     wanted = [(*origin, look) for origin, look in looks if not isinstance(look, runtimes.Exported)]
-    if pictures < MANY or not wanted or not _possible():
+    if pictures < MANY or not wanted or not (kinds := _possible()):
         return
     print("Converting the model once, so that the next calls start sooner", flush=True)
     for path, size, look in wanted:
-        with contextlib.suppress(OSError, ValueError):  # a disk without room; a model that differs
-            _convert(path, _file(path, size), look, together)
+        files = _files(path, size)
+        for kind in kinds:  # the next one where a converter fails, or what it wrote differs
+            with contextlib.suppress(Exception):  # converters raise what they like
+                _convert(path, files[kind], look, together)
+                break
 
 
-def _possible() -> bool:
-    """Say whether this Python can write and run LiteRT's files."""
+def _possible() -> list[str]:
+    """Return the formats that this Python can write and run, the fastest first."""
     from unet_lib.commands import convert
 
     with contextlib.suppress(ValueError):
         convert.check_keras()
-        return importlib.util.find_spec(runtimes.PACKAGES["litert"][0]) is not None
-    return False
+        return [kind for kind in FASTEST if not runtimes.missing([kind])]
+    return []
 
 
 def _convert(source: Path, target: Path, look, together) -> None:

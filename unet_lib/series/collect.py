@@ -94,17 +94,42 @@ def _row(home: Path, asked: sweep.Sweep, point: sweep.Point, varied: list[str]) 
         data = points.read_json(home / "data" / f"{point.dataset}.{points.FAILED}")
         why = failed.get("reason") or data.get("reason")
         return row | {"status": "failed" if why else "missing", "reason": why or "it did not run"}
-    found = done["metrics"].get("validation", {})
-    row |= {"status": "done", "reason": ""}
-    for measure in MEASURES:
-        if isinstance(values := found.get(measure), dict):
-            row |= {measure: values.get("mean")}
-            row |= {f"{measure}_{end}": values[end] for end in ("low", "high") if end in values}
+    row |= {"status": "done", "reason": ""} | _measured(done["metrics"])
     hardware = done.get("hardware") or {}
     row |= {name: done.get(name) for name in ("seconds", "memory_mb", "commit", "data_sha256")}
     row |= {"cpu": hardware.get("cpu"), "cores": hardware.get("cores")}
     used = {k: v for k, v in done["parameters"].items() if k not in varied}
     return row | {k: sweep.text(v) for k, v in used.items() if isinstance(v, str | int | float)}
+
+
+def _measured(found: dict) -> dict:
+    """Return the columns of what notebook 05 measured.
+
+    Args:
+        found: its metrics.json, or what there is of it.
+
+    Returns:
+        dice, iou and accuracy of the validation images, each with _low and _high; "dice:<name>" of
+        each class, where there are several; external_dataset and external_dice, also with its ends,
+        where there is one.
+    """
+    validation, external = (found.get(part) or {} for part in ("validation", "external"))
+    row = {}
+    for measure in MEASURES:
+        row |= _with_ends(measure, validation.get(measure))
+    for name, scores in validation.get("classes", {}).items():
+        row[f"dice:{name}"] = scores["dice"]["mean"]
+    if dice := _with_ends("external_dice", external.get("dice")):
+        row |= {"external_dataset": external.get("dataset")} | dice
+    return row
+
+
+def _with_ends(name: str, summary: object) -> dict:
+    """Return a mean and its interval as columns; none where nothing was measured."""
+    if not isinstance(summary, dict):
+        return {}
+    ends = {f"{name}_{end}": summary[end] for end in ("low", "high") if end in summary}
+    return {name: summary.get("mean")} | ends
 
 
 def _same(home: Path, asked: sweep.Sweep) -> list[tuple[str, str]]:

@@ -37,9 +37,7 @@ def run(
         plan.Refused: the file is wrong, another one of its name has made points, Snakemake is
             missing, or there are fewer cores; nothing has run.
     """
-    asked = sweep.read(file, folder=folder)
-    if profile == "local":
-        _check_cores(cores)
+    asked = _read(file, cores, profile, folder)
     if shutil.which("snakemake", path=_path()) is None:
         how = bootstrap.install_command("batch")
         raise plan.Refused(f"sweeps need Snakemake: {how} in the project's folder")
@@ -61,11 +59,13 @@ def run(
         return collect.write(home, asked) or int(any(ended))
 
 
-def _check_cores(cores: int | None) -> None:
-    """Refuse more cores than there are: as many points would run at once, each with its memory."""
-    if cores and cores > (here := os.cpu_count() or 1):
+def _read(file: str, cores: int | None, profile: str, folder: Path) -> sweep.Sweep:
+    """Read a sweep; refuse more cores than there are: as many points would run at once."""
+    asked = sweep.read(file, folder=folder)
+    if profile == "local" and cores and cores > (here := os.cpu_count() or 1):
         raise plan.Refused(f"--cores {cores} is more than the {here} of this machine; use at most"
                            f" {here}, or leave it out")
+    return asked
 
 
 def _check_owner(home: Path, file: Path) -> None:
@@ -122,17 +122,18 @@ def _silent(target: str, home: Path, asked: sweep.Sweep) -> list[Path]:
     return [failed for done, failed in marks.items() if not (done.exists() or failed.exists())]
 
 
-def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOKS) -> int:
+def preview(
+    file: str, *, cores: int | None = None, profile: str = "local", folder: Path = plan.NOTEBOOKS,
+) -> int:
     """Print the points of a sweep, the hours that their trainings would take here, and the memory.
 
     Ten steps are timed for each kind of model, in this process and with all its cores, so the sum
     is an estimate for points one after another. Nothing is written.
 
     Raises:
-        plan.Refused: the file is wrong.
+        plan.Refused: the file is wrong, or there are fewer cores, as of `run`.
     """
-    asked = sweep.read(file, folder=folder)
-    cores = cores or os.cpu_count() or 1
+    asked = _read(file, cores, profile, folder)
     rows, hours, timed = [], 0.0, {}
     for point in asked.points:
         values = {k: v for n, given in point.run.parameters.items()
@@ -150,8 +151,8 @@ def preview(file: str, *, cores: int | None = None, folder: Path = plan.NOTEBOOK
     report.show_table(("point", "steps", "seconds"), rows)
     memory = max(memory for _, memory in timed.values())
     unknown = sum(row[1] == "?" for row in rows)
-    print(f"{len(rows)} points, {len(asked.makers)} data sets; training {hours:.2f} h on {cores}"
-          f" cores, {memory:.0f} MB for each point that runs at once")
+    print(f"{len(rows)} points, {len(asked.makers)} data sets; training {hours:.2f} h on the"
+          f" {os.cpu_count() or 1} cores here, {memory:.0f} MB for each point that runs at once")
     if unknown:
         print(f"{unknown} points read data that are not made yet: their steps are not known")
     return 0
