@@ -214,8 +214,10 @@ def shifted(pairing: Pairing) -> tuple[File, File] | None:
     """Return the first image and the first mask if all bear numbers, those of one side one higher.
 
     `image_1` to `image_9` and `mask_0` to `mask_8` are then paired by equal numbers, which may be
-    wrong for each of them.
+    wrong for each of them. Where every mask has its image, as in a list, other things paired them.
     """
+    if not pairing.lonely:
+        return None
     images = [f for f in pairing.images if f.meaning.part != "test"]
     held = [mask for f in images for mask in pairing.masks.get(f, {}).values()]
     images, masks = _numbered(images), _numbered([*held, *pairing.lonely])
