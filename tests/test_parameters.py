@@ -174,6 +174,15 @@ def test_all_parameters_among_other_names_are_checked():
 def test_names_that_papermill_set_and_nobody_knows_are_refused():
     sets = '# Parameters\nepochs = 7\nsource = "a\\nb = 1"\nsettings = 3\n'
     with pytest.raises(ValueError, match="no parameter 'settings'"):
-        parameters.check_all({"In": ["", "settings = {}", sets], "settings": 3})
+        parameters.check_all({"In": ["settings = {}", "epochs: int = 2", sets], "settings": 3})
     names = {"In": ["", "# my Parameters\nepoch = 7", sets.replace("settings", "seed")]}
     parameters.check_all(names | {"epoch": 7, "size": 3})  # nobody but papermill asked for it
+
+
+@pytest.mark.parametrize("cells", [
+    ["", "epochs: int = 2\nfolds: int = 5", "# Parameters\nfolds = 3"],  # its own defaults name it
+    ["", "", "# Parameters\nepoch = 7", "check_all", "# Parameters\nepochs = 7"],  # corrected
+    ["", "", "# Parameters\nepochs = 7"], [],
+])  # fmt: skip
+def test_names_of_a_notebook_of_ones_own_and_corrected_ones_pass(cells):
+    parameters.check_all({"In": cells, "epochs": 7, "epoch": 7, "folds": 3})

@@ -1,6 +1,7 @@
 """Every parameter of the series once: what it may be, and what to do if it is something else."""
 
 import difflib
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -31,7 +32,9 @@ def check_all(names: dict[str, object]) -> None:
     """Check every parameter of the series among some names, such as a notebook's `globals()`.
 
     Of a name that the series does not know papermill (`-p epoch 7`) only warns: it writes all into
-    a cell of its own, which IPython's history `In` holds, and the defaults would win in silence.
+    a cell of its own behind that of the defaults, which IPython's history `In` holds, and the
+    defaults would win in silence. What a notebook's own defaults name is its own affair, and the
+    last such cell counts: who ran a corrected one has settled it.
 
     Args:
         names: name to value; what is no parameter is passed over, unless papermill set it.
@@ -40,10 +43,12 @@ def check_all(names: dict[str, object]) -> None:
         ValueError: as `check`.
     """
     check(**{name: value for name, value in names.items() if name in TABLE})
-    for cell in names.get("In", ()):
+    for defaults, cell in [*itertools.pairwise(names.get("In", ()))][::-1]:
         if cell.startswith("# Parameters\n"):
+            own = {*TABLE, *re.findall(r"^(\w+) *[:=]", defaults, re.MULTILINE)}
             given = re.findall(r"^(\w+) = ", cell, re.MULTILINE)
-            check(**{name: names.get(name) for name in given if name not in TABLE})
+            check(**{name: names.get(name) for name in given if name not in own})
+            break
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -303,3 +303,10 @@ def test_a_folder_of_arrays_or_archives_is_refused_by_their_names(name, tmp_path
     put(tmp_path / "truth" / name, b"any")
     with pytest.raises(ValueError, match=f"no picture or annotation, but {name} .unpack them"):
         truth.find(asked, tmp_path / "truth")
+
+
+def test_a_folder_of_pictures_and_a_table_is_called_what_it_is(tmp_path):
+    asked, _ = made(tmp_path)
+    put(asked[0].parent / "predictions.csv", b"file")
+    with pytest.raises(ValueError, match="no file but such as are among the pictures"):
+        truth.find(asked, asked[0].parent)

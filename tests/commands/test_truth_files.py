@@ -12,18 +12,24 @@ from unet_lib.commands import truth
 SHAPE = (SIDE, SIDE)
 
 
-@pytest.mark.parametrize("shift, told", [(0, 0), (2, 1)])
-def test_two_annotation_files_of_one_label_are_told_if_they_differ(shift, told, tmp_path):
+@pytest.mark.parametrize("shift, wider, labels, told", [
+    (0, 0, "xx", 0), (2, 0, "xx", 1), (0, 3, "xx", 1), (2, 3, "xy", 0),  # y: the other lung
+])  # fmt: skip
+def test_two_annotation_files_of_one_label_are_told_if_they_differ(
+    shift, wider, labels, told, tmp_path
+):
     for number in range(3):
         put(tmp_path / f"images/{number}.png", chest(number))
-    for name, x in (("a", 8), ("b", 8 + shift)):
-        ring = [x, 12, x + 20, 12, x + 20, 50, x, 50]
+    for name, label, x, right in (("a", labels[0], 8, 28), ("b", labels[1], 8 + shift, 28 + shift)):
+        right += wider * (name == "b")
+        ring = [x, 12, right, 12, right, 50, x, 50]
         listed = [{"id": n, "file_name": f"{n}.png", "height": 64, "width": 64} for n in range(3)]
         items = [{"id": n, "image_id": n, "category_id": 1, "segmentation": [ring]}
                  for n in range(3)]
-        text = {"images": listed, "annotations": items, "categories": [{"id": 1, "name": "lung"}]}
+        text = {"images": listed, "annotations": items, "categories": [{"id": 1, "name": label}]}
         put(tmp_path / f"{name}.json", json.dumps(text))
-    notes = truth.find(pictures(tmp_path), tmp_path).notes
+    values = ",".join(sorted({*labels}))
+    notes = truth.find(pictures(tmp_path), tmp_path, mask_values=values).notes
     assert len(notes) == told
     assert all("for 3 pictures joined: a.json and b.json; if they are two" in n for n in notes)
 

@@ -500,6 +500,18 @@ def test_one_lungs_mask_as_that_of_both_is_told(left, right, told, tmp_path):
     assert len(found.get(SAME, [])) == told
 
 
+def test_of_three_masks_the_second_of_the_same_ones_is_named(tmp_path):
+    make_set(tmp_path / "s")
+    rows = ["image,mask"]
+    for number in range(8):
+        for part, mask in enumerate((LUNGS, RIGHT, LUNGS)):
+            put(tmp_path / f"s/parts/{number}_{part}.png", mask * np.uint8(255))
+            rows.append(f"images/P{number:02}.png,parts/{number}_{part}.png")
+    put(tmp_path / "s/list.csv", "\n".join(rows))
+    found = met(prepare.restructure(tmp_path / "s/list.csv", tmp_path / "made"))
+    assert found[SAME] == [f"parts/{number}_2.png (P{number:02})" for number in range(8)]
+
+
 def test_two_masks_that_are_both_empty_are_not_called_the_same(tmp_path):
     make_set(tmp_path / "s")
     for side in ("left", "right"):
@@ -513,6 +525,9 @@ def test_two_masks_that_are_both_empty_are_not_called_the_same(tmp_path):
 @pytest.mark.parametrize("paint, told", [
     (lambda grey: cv2.applyColorMap(grey, cv2.COLORMAP_JET), 8),
     (lambda grey: np.dstack([grey, (grey * 0.8).astype(np.uint8), grey]), 0),  # tinted
+    (lambda grey: np.dstack([grey, grey // 2, grey // 8]), 0),  # on blue film
+    (lambda grey: np.dstack([0 * grey, grey, 0 * grey]), 0),  # green screen
+    (lambda grey: cv2.applyColorMap(grey, cv2.COLORMAP_HOT), 0),  # luminance keeps its order
     (lambda grey: np.dstack([np.roll(grey, 7 * n, n % 2) * np.uint8(1 + n) for n in range(3)]), 0),
 ])  # fmt: skip
 def test_images_in_false_colours_are_told(paint, told, tmp_path):

@@ -37,6 +37,8 @@ def test_side_views_and_other_parts_are_named(tags, word):
     {"ViewPosition": "LLD"},  # lying on the side: still a frontal view
     {"PatientOrientation": ["L", "F"]}, {"PatientOrientation": ["RA", "F"]},
     {"PatientOrientation": ""}, {"PatientOrientation": "PF"},
+    {"PatientOrientation": ["PA", "F"]}, {"PatientOrientation": ["AP", ""]},  # the view itself
+    {"PatientOrientation": ["P", "F"], "ViewPosition": "PA"}, {"BodyPartExamined": "PORT CHEST"},
     {"ViewCodeSequence": code("399348003")}, {"ViewCodeSequence": []},
     {"BodyPartExamined": "CHEST"}, {"BodyPartExamined": "THORAX"}, {"BodyPartExamined": ""},
     {"BodyPartExamined": "TSPINE"}, {"BodyPartExamined": "RIB"}, {"BodyPartExamined": "HANDMADE"},

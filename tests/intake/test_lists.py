@@ -1,5 +1,6 @@
 """A CSV list says which image has which mask, group and part."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -253,6 +254,21 @@ def test_masks_that_bear_the_names_of_other_images_are_told(images, masks, told,
     rows = [f"films/{i}.png,{m and f'seg/{m}.png'}\n"
             for i, m in zip(images, [*masks, *[""] * (len(images) - len(masks))], strict=True)]
     assert sorted(find_tree(write("image,mask\n" + "".join(rows))).notes[CROSSED]) == told
+
+
+def test_masks_that_each_patient_numbers_from_one_bear_no_others_name(tmp_path, write):
+    rows = ["a/1", "a/2", "b/3", "b/4", "c/5"], ["a/1", "a/2", "b/1", "b/2", "c/1"]
+    named = [(f"films/{i}.png", f"seg/{m}.png") for i, m in zip(*rows, strict=True)]
+    place(tmp_path / "set", *itertools.chain(*named))
+    text = "".join(f"{i},{m}\n" for i, m in named)
+    assert find_tree(write("image,mask\n" + text)).notes[CROSSED] == []
+
+
+def test_left_and_right_masks_of_which_one_column_was_moved_are_told(tmp_path, write):
+    place(tmp_path / "set", *(f"{side}/{m}.png" for side in ("left", "right") for m in "abc"))
+    rows = [f"films/{i}.png,{side}/{m}.png\n" for i, m in zip("abc", "bca", strict=True)
+            for side in ("left", "right")]
+    assert len(find_tree(write("image,mask\n" + "".join(rows))).notes[CROSSED]) == 6
 
 
 def test_one_mask_of_a_picture_and_its_copy_bears_no_others_name(write):

@@ -237,6 +237,13 @@ def test_other_numbers_are_no_shift(images, masks, tmp_path):
     assert numbered(tmp_path, images, masks).notes[SHIFT] == []
 
 
+def test_a_list_settles_a_shift(tmp_path):
+    numbered(tmp_path, range(1, 9), range(8))
+    rows = [f"images/image_{n}.png,masks/mask_{n - 1}.png\n" for n in range(1, 9)]
+    (tmp_path / "s/list.csv").write_text("image,mask\n" + "".join(rows), "utf-8")
+    assert noted(find_tree(tmp_path / "s/list.csv")) == {}
+
+
 def test_a_patients_films_in_folders_of_their_own_are_no_shift(tmp_path):
     films = [(n, film) for n in range(1, 9) for film in range(2)]
     names = [f"images/P{n}/{film + 1}.png" for n, film in films]

@@ -108,7 +108,7 @@ def find(
         raise ValueError(f"no true mask in {workspace.shown(folder)} can be used; the first: {why}")
     notes = [f"{fault}: {name}{more}" for fault, name, more in meaning.notes if fault in _DOUBTFUL]
     notes += truth_files.empty(counts, files, meaning)
-    notes += truth_files.second_readers(files, wanted)
+    notes += truth_files.second_readers(counts, files, wanted)
     notes += truth_files.copies(counts, files, wanted)
     return Truth(files, found.faults, found.notes + notes, meaning)
 

@@ -1,5 +1,6 @@
 """Files of true masks: read one; say what is doubtful about all of them, before any is scored."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,13 @@ def empty(
             " masks away"]
 
 
-def second_readers(files: dict[str, tuple[Path, ...]], wanted: dict[str, Path]) -> list[str]:
+def second_readers(
+    counts: dict[str, dict[str, Counts]], files: dict[str, tuple[Path, ...]],
+    wanted: dict[str, Path],
+) -> list[str]:
     """Say that two annotation files draw one label of a picture otherwise; nothing if none do."""
-    doubled = [key for key, paths in files.items() if _differ(paths, wanted[key])]
+    doubled = [key for key, paths in files.items()
+               if _differ(counts[key].values(), paths, wanted[key])]
     if not doubled:
         return []
     names = " and ".join(path.name for path in files[doubled[0]])
@@ -43,11 +48,16 @@ def second_readers(files: dict[str, tuple[Path, ...]], wanted: dict[str, Path]) 
             " are two readers, name with --truth a folder that holds one of the files"]
 
 
-def _differ(paths: tuple[Path, ...], picture: Path) -> bool:
+def _differ(held: Iterable[Counts], paths: tuple[Path, ...], picture: Path) -> bool:
     """Tell whether one label covers other pixels in one annotation file than in another."""
+    sizes: dict[object, list[int]] = {}
+    for label, size in (item for c in held if c.form == "label" for item in c.pixels.items()):
+        sizes.setdefault(label, []).append(size)
+    shared = [each for label, each in sizes.items() if label != 0 and len(each) > 1]
+    if not shared or any(len({*each}) > 1 for each in shared):
+        return bool(shared)  # without a second look at the files
     drawn: dict[object, np.ndarray] = {}
-    annotations = [path for path in paths if path.suffix.lower() == ".json"]
-    for path in annotations if len(annotations) > 1 else ():
+    for path in (path for path in paths if path.suffix.lower() == ".json"):
         for each in read(path, picture)[0]:
             if not np.array_equal(drawn.setdefault(each.keys[-1], each.codes), each.codes):
                 return True

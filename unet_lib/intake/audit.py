@@ -103,11 +103,11 @@ def _note_second_readers(tree: Tree, looks: dict[str, Look]) -> None:
     """Note labels that two annotation files draw otherwise on one picture: they are joined."""
     for name, look in looks.items():
         owners: dict[str, Path] = {}
-        drawn = [path for path, label in look.outlines if not label]
-        if len({look.outlines[path, ""] for path in drawn}) < len(drawn) and 1 < len(drawn):
-            tree.note("two masks of an image are the same", drawn[1], f" ({name})")
+        drawn: dict[str, Path] = {}
         for (path, label), outline in look.outlines.items():
             if not label:
+                if drawn.setdefault(outline, path) is not path:
+                    tree.note("two masks of an image are the same", path, f" ({name})")
                 continue
             first = owners.setdefault(label, path)
             if outline != look.outlines[first, label]:

@@ -7,6 +7,7 @@ FAULT = "DICOM of no frontal chest"
 TAGS = ("ViewPosition", "ViewCodeSequence", "PatientOrientation", "BodyPartExamined")
 
 _LATERAL = re.compile(r"(LL|RL|((LEFT|RIGHT|LT|RT|L|R)[ _-]*)?LAT(ERAL)?)")
+_FRONT_TO_BACK = re.compile(r"[AP][LRHF]*/[HF][LRAP]*|[HF][LRAP]*/[AP][LRHF]*")
 _LATERAL_CODES = {  # of SNOMED CT, and as SNOMED RT wrote them: lateral, left, right lateral
     "399067008", "399173006", "399198007", "R-102CD", "R-10236", "R-10232",
 }  # fmt: skip
@@ -31,9 +32,14 @@ def note(dataset) -> dict[str, str]:
 
 
 def _runs_front_to_back(dataset) -> bool:
-    """Tell whether rows or columns run to front or back, as in P, F; frontal is L, F."""
+    """Tell whether rows or columns run to front or back, as in P, F; frontal is L, F.
+
+    Some write the view itself there ("PA"), and a view that is named as frontal counts for more.
+    """
     ends = dataset.get("PatientOrientation") or ()
-    return not isinstance(ends, str) and any(str(end).startswith(("A", "P")) for end in ends)
+    if isinstance(ends, str) or _word(dataset, "ViewPosition") in ("AP", "PA"):
+        return False
+    return bool(_FRONT_TO_BACK.fullmatch("/".join(map(str, ends))))
 
 
 def _word(dataset, keyword: str) -> str:

@@ -23,6 +23,7 @@ _READERS = {
 }
 
 _STRONG = 0.25  # mean distance between channels, of the full range: from here, strong colours
+_FALLS = 0.6  # of the full range, by which a channel of a colour map falls as others rise
 
 
 def read_picture(path: Path) -> Raster:
@@ -64,11 +65,21 @@ def decode(data: bytes) -> Raster:
 
 
 def _is_colour_map(pixels: np.ndarray) -> bool:
-    """Tell whether strong colours are so few that each may stand for a grey value, as in jet."""
+    """Tell whether strong colours are so few that each may stand for a grey value, as in jet.
+
+    In a tinted film, or in one of black, red, yellow and white, no channel falls as the luminance
+    rises: there the luminance keeps the order of the grey values, and nothing is wrong.
+    """
     found = pixels.reshape(-1, 3)
     found = found[:: max(1, len(found) // 2**16)].astype(np.int64)
-    few = len(np.unique(found @ [2**32, 2**16, 1])) <= 256 < len(found) // 8
-    return few and float(np.ptp(found, axis=1).mean()) > _STRONG * np.iinfo(pixels.dtype).max
+    top = np.iinfo(pixels.dtype).max
+    codes, first = np.unique(found @ [2**32, 2**16, 1], return_index=True)
+    few = len(codes) <= 256 < len(found) // 8
+    if not few or float(np.ptp(found, axis=1).mean()) <= _STRONG * top:
+        return False
+    colours = found[first]
+    colours = colours[np.argsort(colours @ [299, 587, 114])]
+    return bool((np.maximum.accumulate(colours) - colours).max() > _FALLS * top)
 
 
 def decode_mask(data: bytes) -> Raster:

@@ -109,11 +109,13 @@ def crossed(listed: Listed) -> list[tuple[Path, Path]]:
     """Return masks that bear the name of another image with the images that they are given to.
 
     So it is where one column was sorted or moved alone: each mask then bears the name of some
-    image. A mask of several images is another matter.
+    image, and no name comes more often than there are masks of its images. Masks that each patient
+    numbers from 1 are another matter, and so is a mask of several images.
     """
     held = [(mask, row.image) for row in listed.rows for mask in row.masks]
-    used, stems = Counter(mask for mask, _ in held), {_stem(row.image) for row in listed.rows}
-    if not {_stem(mask) for mask in used} <= stems:
+    used, stems = Counter(mask for mask, _ in held), Counter(_stem(r.image) for r in listed.rows)
+    most = max(len(row.masks) for row in listed.rows)
+    if any(n > most * stems[stem] for stem, n in Counter(map(_stem, used)).items()):
         return []
     return [(m, image) for m, image in held if _stem(m) != _stem(image) and used[m] == 1]
 

@@ -214,12 +214,13 @@ def shifted(pairing: Pairing) -> tuple[File, File] | None:
     """Return the first image and the first mask if all bear numbers, those of one side one higher.
 
     `image_1` to `image_9` and `mask_0` to `mask_8` are then paired by equal numbers, which may be
-    wrong for each of them.
+    wrong for each of them. Where every mask has its image, as in a list, other things paired them.
     """
     images = [f for f in pairing.images if f.meaning.part != "test"]
     held = [mask for f in images for mask in pairing.masks.get(f, {}).values()]
     images, masks = _numbered(images), _numbered([*held, *pairing.lonely])
-    if len(images) < 3 or {m - n for n, m in zip(images, masks, strict=False)} not in ({1}, {-1}):
+    steps = {m - n for n, m in zip(images, masks, strict=False)}
+    if not pairing.lonely or len(images) < 3 or steps not in ({1}, {-1}):
         return None
     return (images[min(images)], masks[min(masks)]) if len(images) == len(masks) else None
 

@@ -65,7 +65,7 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
     search.by_name(there, [mask for mask in placed if mask.path not in own])
     search.by_name(search.wanted.keys() - there, placed)
     if not search.found.masks and not search.found.faults:
-        rest = [f for f in listed.files if os.path.realpath(f.path) not in search.wanted]
+        rest = [] if there & search.wanted.keys() else listed.files
         raise ValueError(_nothing(search.wanted.values(), folder, masks, rest))
     return search.finish()
 
