@@ -86,21 +86,20 @@ def test_what_differs_is_not_kept(source, made, monkeypatch):
     def wrong(path):
         return lambda squares: np.full_like(squares, 0.3)
 
-    monkeypatch.setattr(runtimes, "_onnx", wrong)
-    kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    assert used() == ["litert"] * 2 and len(made) == 4  # the next one is, where it agrees
-    kept._cache().rename("elsewhere")
     monkeypatch.setattr(runtimes, "_litert", wrong)
+    kept.keep(models.load("a.keras"), pictures=kept.MANY)
+    assert used() == ["onnx"] * 2 and len(made) == 4  # the next one is, where it agrees
+    kept._cache().rename("elsewhere")
+    monkeypatch.setattr(runtimes, "_onnx", wrong)
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
     assert kept.find(source, SIZES) is None and len(made) == 8 and endings() == []
 
 
 @pytest.mark.parametrize(("gone", "wanted"), [
-    ((), "onnx"),
+    ((), "litert"),
     (("onnxruntime", "onnx", "tf2onnx"), "litert"),
-    (("tf2onnx",), "litert"),  # ONNX Runtime is there, but nothing that writes its files
     (("ai_edge_litert",), "onnx"),
-    (("tf2onnx", "ai_edge_litert"), None),  # OpenVINO is slower
+    (("tf2onnx", "ai_edge_litert"), None),  # ONNX Runtime is there, but nothing that writes its
 ])  # fmt: skip
 def test_the_fastest_runtime_that_is_installed_is_taken(source, made, installed, gone, wanted):
     installed.difference_update(gone)
@@ -109,45 +108,45 @@ def test_the_fastest_runtime_that_is_installed_is_taken(source, made, installed,
 
 
 def test_what_was_kept_for_another_runtime_stays_in_use(source, made, installed, capsys):
-    """Of a user who installs ONNX Runtime later: no second conversion, and no way back to Keras."""
-    installed.discard("onnxruntime")
+    """Of a user who installs LiteRT later: no second conversion, and no way back to Keras."""
+    installed.discard("ai_edge_litert")
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    installed.add("onnxruntime")
+    installed.add("ai_edge_litert")
     capsys.readouterr()
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    assert used() == ["litert"] * 2 and len(made) == 2 and capsys.readouterr().out == ""
+    assert used() == ["onnx"] * 2 and len(made) == 2 and capsys.readouterr().out == ""
 
 
 def test_a_runtime_that_is_gone_or_a_damaged_file_leaves_the_next_one(source, made, installed):
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    assert used() == ["onnx"] * 2
-    installed.discard("onnxruntime")
+    assert used() == ["litert"] * 2
+    installed.discard("ai_edge_litert")
     assert used() == [None] * 2
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    assert used() == ["litert"] * 2
-    installed.add("onnxruntime")
     assert used() == ["onnx"] * 2
-    kept._files(source, 96)["onnx"].write_text("")
-    assert used() == ["onnx", "litert"]
+    installed.add("ai_edge_litert")
+    assert used() == ["litert"] * 2
+    kept._files(source, 96)["litert"].write_text("")
+    assert used() == ["litert", "onnx"]
 
 
 def test_a_converter_that_fails_leaves_the_next_one(source, made, monkeypatch):
     write = convert.write
 
     def fails(unet, path):
-        if path.suffix == ".onnx":
+        if path.suffix == ".tflite":
             raise RuntimeError("no such operator")
         write(unet, path)
 
     monkeypatch.setattr(convert, "write", fails)
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    assert used() == ["litert"] * 2
+    assert used() == ["onnx"] * 2
 
 
 @pytest.mark.parametrize("spoil", ["cut", "gone", "other", "release", "none"])
 def test_what_cannot_be_used_is_left_to_keras(source, made, installed, monkeypatch, spoil):
     kept.keep(models.load("a.keras"), pictures=kept.MANY)
-    file = kept._files(source, 96)["onnx"]
+    file = kept._files(source, 96)["litert"]
     assert kept.find(source, SIZES) is not None
     if spoil == "cut":
         file.write_text("")
