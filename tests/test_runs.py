@@ -90,6 +90,7 @@ def test_folders_of_a_run_without_a_record_are_refused_too(tmp_path, folder):
 
 
 BROKEN = ["", '{"status": "run', "[]", "null", "7", '{"status": "running"}', "\0" * 20, b"\xff\xfe"]
+BROKEN += ['{"status": "finished", "parameters": null, "data_sha256": "0"}']
 
 
 @pytest.mark.parametrize("content", BROKEN)

@@ -60,9 +60,9 @@ def read_record(folder: Path) -> dict | None:
         ValueError: run.json is missing or damaged beside models that it should describe.
     """
     path = folder / "run.json"
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         record = json.loads(path.read_text("utf-8"))
-        if {"status", "parameters", "data_sha256"} <= set(record):
+        if {"status", "data_sha256"} <= set(record) and isinstance(record["parameters"], dict):
             return record
     if found := [name for name in _MADE if (folder / name).exists()]:
         raise ValueError(

@@ -50,7 +50,7 @@ MEASURE = """import os, subprocess, sys
 _, status, used = os.wait4(subprocess.Popen(sys.argv[1:], stdout=2).pid, 0)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))"""
-PAIR = """base: {params: notebooks/params/smoke.yaml, epochs: 20}
+PAIR = """base: {params: notebooks/params/smoke.yaml, epochs: 6}
 seeds: [0, 1]
 """
 AT_ONCE, ROUNDS = 16, 10
