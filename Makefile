@@ -13,11 +13,14 @@ NBVAL := $(patsubst --nbval,--nbval-lax,$(NBVAL))
 export PYTEST_ADDOPTS := -W default
 endif
 
-# `make test` runs two halves side by side, for they wait much. These tests go with the notebooks,
-# so that both halves take about as long; the report of that half comes last. A test that gets very
-# slow belongs into tests/slow.
+# `make test` and `make test-slow` run two halves side by side, for they wait much; the report of the
+# half with the notebooks comes last. In `make test` these tests go with the notebooks, so that both
+# halves take about as long. A test that gets very slow belongs into tests/slow.
 BESIDE = tests/test_notebooks.py tests/test_bootstrap.py
 OTHERS = tests $(addprefix --ignore=,$(BESIDE))
+beside = log=$$(mktemp); $(1) >"$$log" 2>&1 & pid=$$!; \
+    trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
+    $(2); here=$$?; wait $$pid; there=$$?; cat "$$log"; exit $$((here || there))
 
 # The notebooks of the lesson; those from 10 on are for practitioners, and ALL=1 takes them too. Each
 # of them needs a group of packages in pyproject.toml, which learners do without. Copies that somebody
@@ -25,8 +28,10 @@ OTHERS = tests $(addprefix --ignore=,$(BESIDE))
 named = $(addprefix notebooks/,$(sort $(shell ls notebooks | grep -xE '$(1)_[a-z0-9_]+\.ipynb')))
 LESSON := $(call named,0[0-9])
 PRACTICE := $(call named,[1-9][0-9])
+WAITING = $(strip $(PRACTICE) $(wildcard tests/browser))
 GROUPS = batch scale ship publish
 READY_ALL = $(addprefix $(VENV)/.ready-,$(GROUPS))
+READY_BROWSER = $(addprefix $(VENV)/.ready-,browser site demo) $(READY_ALL)
 
 .PHONY: help run test test-slow test-browser setup lint nbval notebooks bench lab sweep site badges clean
 
@@ -40,16 +45,12 @@ run: $(VENV)/.ready $(if $(ALL),$(READY_ALL))  ## the lesson: make run [PARAMS="
 	@$(PY) -m unet_lib run $(foreach f,$(PARAMS),--params $(f)) $(if $(RUN),--run $(RUN)) $(if $(ALL),--all)
 
 test: lint  ## what every commit has to pass: lint, unit tests, the lesson
-	@log=$$(mktemp); $(PY) -m pytest $(NBVAL) $(LESSON) $(BESIDE) >"$$log" 2>&1 & pid=$$!; \
-	trap 'kill $$pid 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
-	$(PY) -m pytest $(OTHERS); unit=$$?; wait $$pid; notebooks=$$?; cat "$$log"; \
-	exit $$((unit || notebooks))
+	@$(call beside,$(PY) -m pytest $(NBVAL) $(LESSON) $(BESIDE),$(PY) -m pytest $(OTHERS))
 
-test-slow: $(READY_ALL) test-browser  ## what needs minutes, root or a browser; notebooks from 10 on
-	@$(call session,tests/slow); slow=$$?; \
-	[ -z "$(PRACTICE)" ] || $(PY) -m pytest $(NBVAL) $(PRACTICE) || exit 1; exit $$slow
+test-slow: $(READY_BROWSER)  ## what needs minutes, root or a browser; notebooks from 10 on
+	@$(call beside,$(if $(WAITING),$(PY) -m pytest $(NBVAL) $(WAITING),true),$(call session,tests/slow))
 
-test-browser: $(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL)  ## the series in JupyterLab in a browser; pictures in runs/browser
+test-browser: $(READY_BROWSER)  ## the series in JupyterLab in a browser; pictures in runs/browser
 	@$(call session,tests/browser)
 
 # One session of pytest over a folder that may hold no test, or none that is left to run (pytest's 5).
@@ -126,7 +127,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["dev"])')
 	@touch $@
 
-$(VENV)/.ready-browser $(VENV)/.ready-site $(VENV)/.ready-demo $(READY_ALL): $(VENV)/.ready-dev
+$(READY_BROWSER): $(VENV)/.ready-dev
 	@$(PY) -m pip install -q --disable-pip-version-check \
 	    $$($(PY) -c '$(PROJECT); print(*p["optional-dependencies"]["$(subst .ready-,,$(@F))"])')
 	@touch $@
