@@ -1,8 +1,9 @@
 """Do the tests bite? Change the code in small ways, and see whether its tests notice.
 
-    python tools/mutate.py [--count 8] [--seed 0] [ROOM …]
+    python tools/mutate.py [--count 8 | --sample 60] [--seed 0] [ROOM …]
 
-A room is a path below unet_lib without .py, such as `metrics` or `intake/tree`; default: all. Each
+A room is a path below unet_lib without .py, such as `metrics` or `intake/tree`; default: all.
+`--count` is for each room, `--sample` for all of them together. Each
 change (a comparison or condition turned, a number moved, an operator exchanged) is made in a copy
 of the project, and the room's own test file is run there. What no test notices is printed with its
 line. Exit 1 if fewer than 95 % are noticed. A change that alters nothing, such as the wording of
@@ -64,6 +65,19 @@ def mutants(source: str) -> list[tuple[int, str]]:
     return found
 
 
+def choose(
+    sources: dict[str, str], *, count: int, sample: int | None, seed: int
+) -> dict[str, list[tuple[int, str]]]:
+    """Return the changes to make, by room: `count` of each, or `sample` of all together."""
+    found = {room: mutants(source) for room, source in sources.items()}
+    if sample is None:
+        return {room: random.Random(seed).sample(every, min(count, len(every)))
+                for room, every in found.items()}  # fmt: skip
+    all_of_them = [(room, one) for room, every in found.items() for one in every]
+    drawn = random.Random(seed).sample(all_of_them, min(sample, len(all_of_them)))
+    return {room: [one for of, one in drawn if of == room] for room, _ in sorted(drawn)}
+
+
 def _type_hints(tree: ast.AST) -> set[int]:
     """Return the nodes of type hints: `int & None` cannot be imported, which proves nothing."""
     fields = [getattr(n, name, None) for n in ast.walk(tree) for name in ("annotation", "returns")]
@@ -97,25 +111,26 @@ def main() -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=8, help="changes for each room")
+    parser.add_argument("--sample", type=int, help="changes in all, from any room")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("rooms", nargs="*", metavar="ROOM")
     asked = parser.parse_args()
     package = PROJECT / "unet_lib"
     every = sorted(p.relative_to(package).with_suffix("").as_posix() for p in package.rglob("*.py"))
     rooms = asked.rooms or [room for room in every if "__init__" not in room]
+    sources = {room: (package / f"{room}.py").read_text("utf-8") for room in rooms}
+    chosen = choose(sources, count=asked.count, sample=asked.sample, seed=asked.seed)
     caught = total = 0
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder, "project")
         ignored = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__")
         shutil.copytree(PROJECT, project, ignore=ignored)
         subprocess.run(["git", "init", "-q"], cwd=project, check=True)  # a test lists files by it
-        for room in rooms:
-            source = (package / f"{room}.py").read_text("utf-8")
+        for room, changes in chosen.items():
+            source = sources[room]
             if noticed(project, room, source):
                 sys.exit(f"{room}: its tests fail, or take too long, before anything is changed")
-            found = mutants(source)
-            chosen = random.Random(asked.seed).sample(found, min(asked.count, len(found)))
-            for line, changed in chosen:
+            for line, changed in changes:
                 total += 1
                 if noticed(project, room, changed):
                     caught += 1

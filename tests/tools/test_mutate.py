@@ -29,3 +29,13 @@ def test_of_no_room_is_it_told_that_has_a_file_of_its_own_or_is_gone():
 ])
 def test_what_is_changed(source, changed):
     assert {text for _, text in mutate.mutants(source)} == changed
+
+
+def test_a_sample_is_of_all_rooms_and_a_count_of_each():
+    sources = {"few": "a < b", "many": "\n".join(f"a + {n}" for n in range(50))}
+    each = mutate.choose(sources, count=3, sample=None, seed=0)
+    assert {room: len(changes) for room, changes in each.items()} == {"few": 1, "many": 3}
+    drawn = mutate.choose(sources, count=3, sample=20, seed=0)
+    assert sum(map(len, drawn.values())) == 20 and len(drawn["many"]) >= 19
+    every = mutate.choose(sources, count=3, sample=1000, seed=0)
+    assert {room: len(changes) for room, changes in every.items()} == {"few": 1, "many": 100}
