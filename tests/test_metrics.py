@@ -117,6 +117,16 @@ def test_surface_measures_equal_a_case_worked_out_by_hand():
     assert metrics.surface_score(truth, guess, tolerance=1)["surface_dice"] == 1.0
 
 
+def test_as_many_pixels_wrong_as_right_are_still_measured():
+    """Only a mask without a pixel has no outline; one of a single pixel has."""
+    half = metrics.surface_score(square(4, 4), square(4, 6), tolerance=1)
+    assert half["hd95"] == 2 and 0 < half["surface_dice"] < 1
+    for truth, guess, away in ((square(4, 4, side=1), square(4, 4, side=1), 0),
+                               (square(4, 4, side=1), square(4, 7, side=1), 3)):
+        score = metrics.surface_score(truth, guess, tolerance=1)
+        assert score == {"hd95": away, "assd": away, "surface_dice": float(away == 0)}
+
+
 def test_hd95_takes_the_worse_direction():
     truth = square(4, 4)
     guess = truth | square(4, 12, side=3)  # a false part, eight columns away

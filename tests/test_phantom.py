@@ -2,13 +2,16 @@
 
 import os
 import re
+import runpy
 
 import cv2
 import numpy as np
 import pytest
 
-from unet_lib import phantom
+from unet_lib import phantom, workspace
 from unet_lib.phantom import film
+
+FIXTURES = workspace.PROJECT / "tests" / "fixtures"
 
 SIZE = 256
 USUAL_AREAS = [2399, 2245, 2422, 2333, 2325, 2423]  # px, of the first phantoms at 96 px
@@ -103,6 +106,15 @@ def test_the_usual_phantoms_are_what_they_were_before_there_were_others():
     masks = [phantom.draw(seed, size=96)[1] for seed in range(6)]
     assert [int((mask > 0).sum()) for mask in masks] == USUAL_AREAS
     assert np.array_equal(phantom.draw(5, size=96, variety="usual")[0], phantom.draw(5, size=96)[0])
+
+
+def test_phantoms_look_as_they_did_when_the_shipped_model_learned_from_them():
+    """fixtures/make_phantoms.py wrote down how; OpenCV 4 draws letters and lines otherwise."""
+    make = runpy.run_path(str(FIXTURES / "make_phantoms.py"))
+    drawn = [make["blocks"](name, seed) for name, seeds in make["SEEDS"].items() for seed in seeds]
+    away = np.abs(np.float32(drawn) - np.load(FIXTURES / "phantoms.npy"))
+    assert np.mean(away > 1) < .05
+    assert away.max() < .5 or cv2.__version__.startswith("4.")
 
 
 def test_wide_phantoms_are_reproducible_and_of_the_same_kind(wide):

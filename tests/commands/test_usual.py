@@ -96,6 +96,10 @@ def test_what_is_written_beside_a_model_is_found_again(tmp_path):
         assert found.area == pytest.approx(limits.area, abs=1e-4)
         assert np.abs(found.shape - limits.shape).max() < .01
         assert np.abs(found.picture - limits.picture).max() < 1
+        assert json.loads((tmp_path / "knees.json").read_text())["area"] == [
+            round(share, 4) for share in limits.area]  # fmt: skip
+    bare = usual.Limits(doubt=.2)  # nothing is known but how much doubt is usual
+    assert usual.from_record(json.loads(json.dumps(usual.to_record(bare)))) == bare
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"area": [0, 1], "shape": 1, "picture": 1}'])

@@ -182,3 +182,15 @@ def test_another_parameter_is_refused_with_an_example(text):
     assert f"got {text!r}; use for example" in str(caught.value)
     with pytest.raises(ValueError):
         intensity.choose({}, text)
+
+
+def test_the_ends_are_half_a_per_cent_away_or_two_where_few_values_lie_far_off():
+    even = np.repeat(np.arange(20000, 21000), 10)  # 1000 values, ten pixels each
+    found = intensity.measure(even.reshape(100, 100).astype(np.uint16))
+    assert (found.low, found.high) == (20004, 20994)
+    for far in ((0, 10000), (40000, 60000)):  # 1.5 % of the pixels, each of another value
+        odd = np.append(even, np.linspace(*far, 150, dtype=int)).astype(np.uint16)
+        found, ends = intensity.measure(odd.reshape(-1, 50)), [.005, .02, .98, .995]
+        low, inner_low, inner_high, high = np.quantile(odd, ends, method="inverted_cdf")
+        expected = (inner_low, high) if far[0] == 0 else (low, inner_high)
+        assert (found.low, found.high) == pytest.approx(expected, abs=1)

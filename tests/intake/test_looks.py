@@ -89,6 +89,8 @@ def test_a_damaged_file_costs_its_own_pair_alone(tmp_path):
     assert [path.name for look in found.values() for _, path, _ in look.notes] == [
         "P00.png", "P01.png"]  # fmt: skip
     assert found["P01"].notes[0][1].parent.name == "masks"
+    why = [look.notes[0][2] for look in found.values() if look.notes]
+    assert all(text.startswith(": ") and len(text) > 15 and "None" not in text for text in why), why
 
 
 def test_an_interrupt_does_not_wait_for_the_rest(tmp_path, monkeypatch):
