@@ -3,7 +3,10 @@
 #     launch_hosts.sh HOST... -- [arguments of train.py]
 # localhost is this machine; others are reached by ssh, without a password, and see the project and
 # its workspace under the same paths. Name a host as often as it has GPUs. With PIN=1 each process
-# here gets one core. If one process ends badly the others are stopped.
+# here gets one core. If one process ends badly the others are stopped. PROGRAM=FILE starts another.
+#
+# A pinned process is a batch job (chrt): otherwise its thread that waits for an exchange keeps the one
+# core from its thread that does it. Measured on Linux 6.18: 4 ms for each array, with chrt 0.1 ms.
 set -u
 hosts=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do hosts+=("$1"); shift; done
@@ -11,6 +14,7 @@ if [ $# -eq 0 ] || [ ${#hosts[@]} -eq 0 ]; then sed -n '2,6s/^# //p' "$0" >&2; e
 shift
 home=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$home/.venv/bin/python}
+program=${PROGRAM:-$home/workflow/train.py}
 free='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 port=${PORT:-$("$python" -c "$free")} || exit 1
 address=${hosts[0]/#localhost/127.0.0.1}:$port
@@ -27,10 +31,10 @@ for number in "${!hosts[@]}"; do
     done
     if [ "$host" = localhost ]; then
         [ "${hosts[*]//localhost/}" = "${hosts[*]//[^ ]/}" ] && settings+=(JAX_COORDINATOR_BIND_ADDRESS="$address")
-        pin=(); [ -z "${PIN:-}" ] || pin=(taskset -c "$gpu")
-        env "${settings[@]}" "${pin[@]}" "$python" "$home/workflow/train.py" "$@" &
+        pin=(); [ -z "${PIN:-}" ] || pin=(taskset -c "$gpu" chrt --batch 0)
+        env "${settings[@]}" "${pin[@]}" "$python" "$program" "$@" &
     else
-        ssh -tt "$host" "$(printf '%q ' env "${settings[@]}" "$python" "$home/workflow/train.py" "$@")" &
+        ssh -tt "$host" "$(printf '%q ' env "${settings[@]}" "$python" "$program" "$@")" &
     fi
     pids+=($!)
 done

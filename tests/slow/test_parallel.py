@@ -175,6 +175,17 @@ def test_a_lost_process_ends_all_and_the_run_goes_on(one):
     assert_same_training(workspace.run_dir("lost"), one)
 
 
+def test_the_exchange_of_a_step_is_measured_apart(monkeypatch):
+    """The program itself compares the sums with the number of processes."""
+    monkeypatch.setenv("PROGRAM", str(TRAIN.with_name("exchange.py")))
+    monkeypatch.setenv("PIN", "1" if os.cpu_count() > 1 else "")
+    done = subprocess.run([LAUNCH, "localhost", "localhost", "--", "1", "70000", "3"], text=True,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    one_by_one, joined = map(float, done.stdout.split()[-2:])
+    assert 0 < joined < 10_000 and 0 < one_by_one < 10_000
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [({"batch_size": 17}, "batch_size must be at most 16, the number of training pairs"),
