@@ -2,5 +2,6 @@
 # One training on the machines of a SLURM cluster, a process for each task:
 #     sbatch --nodes=2 --ntasks-per-node=8 --gpus-per-node=8 workflow/launch_slurm.sh [arguments of train.py]
 # Submit it from the project's folder, which all nodes see. JAX reads from SLURM who takes part. If
-# one process ends badly, srun stops the others; the same command again takes up the run.
-exec srun --kill-on-bad-exit=1 "${PYTHON:-.venv/bin/python}" workflow/train.py "$@"
+# one process ends badly, srun stops the others; the same command again takes up the run. Why chrt:
+# launch_hosts.sh.
+exec srun --kill-on-bad-exit=1 chrt --batch 0 "${PYTHON:-.venv/bin/python}" workflow/train.py "$@"

@@ -61,6 +61,15 @@ def test_a_sound_set(tmp_path, capsys):
     assert state(tmp_path) == before
 
 
+def test_the_disk_holds_image_and_mask_of_each_pair_as_bytes(capsys):
+    plan = {"head": "original", "normalization": "none", "standardize": False, "image_size": 512,
+            "batch_size": 4, "loss": "bce", "epochs": 2}  # fmt: skip
+    check.show_plan(plan, {"train": range(2000), "validation": range(48)})
+    told = capsys.readouterr().out
+    assert "2 epochs of 500 steps; 2000 pairs train, 48 validate" in told
+    assert "about 504 s on" in told and "1024 MB on disk" in told
+
+
 def test_out_holds_a_plan_that_the_series_takes_and_a_sheet(tmp_path, capsys):
     make_set(tmp_path / "my films", count=30, mask=labels)
     before = state(tmp_path / "my films")
