@@ -85,7 +85,7 @@ def test_a_measurement_has_every_column_and_can_be_repeated(data):
     assert set(first) == {"dice", "exposure", "framing", "seen_accuracy", "seen_loss", "active",
                           "probability_range", "seconds"}
     small = recipe | {"image_size": 64, "first_size": 32}
-    assert trials.measure(*data, small, epochs=1, seed=0)["seconds"] > first["seconds"] / 2
+    assert set(trials.measure(*data, small, epochs=1, seed=0)) == set(first)
 
 
 def test_a_whole_run_is_finished_when_it_is_asked_for_again(data, tmp_path, capsys):
