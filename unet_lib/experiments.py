@@ -1,9 +1,9 @@
 """Train one recipe and score it: what notebooks 07 and 08 compare."""
 
-import itertools
+import collections
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -160,11 +160,15 @@ def score_each(
     Returns:
         For each pair dice, accuracy, and perhaps hd95.
     """
-    kept, again = itertools.tee(pairs)  # a batch apart at most
-    rows = []
-    for (_, mask), probability in zip(
-        kept, prediction.predict_all(unet, (image for image, _ in again)), strict=True
-    ):
+    masks, rows = collections.deque(), []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for image, mask in pairs:
+            masks.append(mask)
+            yield image
+
+    for probability in prediction.predict_all(unet, pictures()):
+        mask = masks.popleft()
         found = metrics.score(mask > 0, probability >= 0.5)
         row = {name: found[name] for name in ("dice", "accuracy")}
         if outlines:
