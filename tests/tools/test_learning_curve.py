@@ -38,7 +38,8 @@ def test_a_score_is_that_of_all_pictures(monkeypatch, tmp_path):
     truth[2:6, 2:6] = 1
     found = [truth * np.float32(0.6)] * 19 + [truth * np.float32(0.4)]
     monkeypatch.setattr(datasets, "read_pairs", lambda f, ids: ((truth, truth) for _ in ids))
-    monkeypatch.setattr(prediction, "predict_all", lambda unet, images: iter(found))
+    monkeypatch.setattr(prediction, "predict_all", lambda unet, images: (
+        guess for _, guess in zip(images, found, strict=True)))  # fmt: skip
     said = learning_curve.score(None, tmp_path, IDS[:20])
     assert said == {"dice": 0.95, "dice_p5": 0.95, "hd95_median": 0.0}
 
