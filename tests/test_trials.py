@@ -77,7 +77,7 @@ def test_a_frame_keeps_a_pairs_shape_and_shrinks_it():
         assert np.mean(found > 0) == pytest.approx(0.75**2, abs=0.03)
 
 
-def test_a_measurement_has_every_column_and_can_be_repeated(data):
+def test_a_measurement_has_every_column_and_can_be_repeated(data, monkeypatch):
     recipe = experiments.BEST | {"image_size": 32, "width": 2, "batch_size": 4}
     first = trials.measure(*data, recipe, epochs=1, seed=0)
     again = trials.measure(*data, recipe, epochs=1, seed=0)
@@ -85,7 +85,15 @@ def test_a_measurement_has_every_column_and_can_be_repeated(data):
     assert set(first) == {"dice", "exposure", "framing", "seen_accuracy", "seen_loss", "active",
                           "probability_range", "seconds"}
     small = recipe | {"image_size": 64, "first_size": 32}
+    trained, train = [], experiments.train
+
+    def watched(arrays, recipe, *, start=None, **known):
+        trained.append((arrays[0].shape[1], start is not None))
+        return train(arrays, recipe, start=start, **known)
+
+    monkeypatch.setattr(experiments, "train", watched)
     assert set(trials.measure(*data, small, epochs=1, seed=0)) == set(first)
+    assert trained == [(32, False), (64, True)]
 
 
 def test_a_whole_run_is_finished_when_it_is_asked_for_again(data, tmp_path, capsys):

@@ -3,11 +3,11 @@
     python tools/mutate.py [--count 8 | --sample 60] [--seed 0] [ROOM …]
 
 A room is a path below unet_lib without .py, such as `metrics` or `intake/tree`; default: all.
-`--count` is for each room, `--sample` for all of them together. Each
-change (a comparison or condition turned, a number moved, an operator exchanged) is made in a copy
-of the project, and the room's own test file is run there. What no test notices is printed with its
-line. Exit 1 if fewer than 95 % are noticed. A change that alters nothing, such as the wording of
-a message, counts as unnoticed: judge the list, not the number alone.
+`--count` is for each room, `--sample` for all of them together. Each change (a comparison or
+condition turned, a number moved, an operator exchanged) is made in a copy of the project, and the
+room's own test file is run there. What no test notices is printed with its line. Exit 1 if fewer
+than 95 % are noticed. A change that alters nothing, such as the wording of a message, counts as
+unnoticed: judge the list, not the number alone.
 """
 
 import argparse

@@ -14,7 +14,8 @@ if [ $# -eq 0 ] || [ ${#hosts[@]} -eq 0 ]; then sed -n '2,6s/^# //p' "$0" >&2; e
 shift
 home=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$home/.venv/bin/python}
-program=${PROGRAM:-$home/workflow/train.py}
+program=$(realpath "${PROGRAM:-$home/workflow/train.py}") || exit 2
+batch=(); chrt --batch 0 true 2>/dev/null && batch=(chrt --batch 0)
 free='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 port=${PORT:-$("$python" -c "$free")} || exit 1
 address=${hosts[0]/#localhost/127.0.0.1}:$port
@@ -31,7 +32,7 @@ for number in "${!hosts[@]}"; do
     done
     if [ "$host" = localhost ]; then
         [ "${hosts[*]//localhost/}" = "${hosts[*]//[^ ]/}" ] && settings+=(JAX_COORDINATOR_BIND_ADDRESS="$address")
-        pin=(); [ -z "${PIN:-}" ] || pin=(taskset -c "$gpu" chrt --batch 0)
+        pin=(); [ -z "${PIN:-}" ] || pin=(taskset -c "$gpu" "${batch[@]}")
         env "${settings[@]}" "${pin[@]}" "$python" "$program" "$@" &
     else
         ssh -tt "$host" "$(printf '%q ' env "${settings[@]}" "$python" "$program" "$@")" &

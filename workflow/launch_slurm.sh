@@ -4,4 +4,5 @@
 # Submit it from the project's folder, which all nodes see. JAX reads from SLURM who takes part. If
 # one process ends badly, srun stops the others; the same command again takes up the run. Why chrt:
 # launch_hosts.sh.
-exec srun --kill-on-bad-exit=1 chrt --batch 0 "${PYTHON:-.venv/bin/python}" workflow/train.py "$@"
+batch=(); chrt --batch 0 true 2>/dev/null && batch=(chrt --batch 0)
+exec srun --kill-on-bad-exit=1 "${batch[@]}" "${PYTHON:-.venv/bin/python}" workflow/train.py "$@"
