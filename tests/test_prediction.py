@@ -195,6 +195,16 @@ def test_a_resized_model_is_the_one_that_would_have_been_built_so(options):
     assert np.array_equal(prediction.predict(small, noise(32, 32)), before)
 
 
+def test_a_model_whose_one_input_stands_in_a_list_is_resized():
+    """Keras 3.10 makes such a list of every model that it loads."""
+    plain = sized(32)
+    listed = keras.Model([plain.inputs[0]], plain.outputs[0])
+    assert isinstance(listed.input, list)
+    found, image = prediction.resized(listed, 64), noise(50, 70)
+    wanted = prediction.predict(prediction.resized(plain, 64), image)
+    assert np.array_equal(prediction.predict(found, image), wanted)
+
+
 def test_a_model_that_fits_one_size_only_is_not_resized():
     image = keras.Input((16, 16, 1))
     dense = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))

@@ -7,6 +7,7 @@ its own is opened or changed: a model that was exported predicts without it.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def load(path: Path) -> keras.Model:
     except model_files.Refused:
         raise
     except Exception as error:  # a cut file raises ValueError, KeyError, BadZipFile and others
-        reason = (str(error).splitlines() or [""])[0][:200]
+        reason = re.split(r"\n|\. ", str(error))[0][:200]
         raise ValueError(
             f"{workspace.shown(path)} cannot be read as a Keras model ({type(error).__name__}:"
             f" {reason}); it is damaged, or newer than Keras {keras.__version__}; run"
@@ -69,8 +70,9 @@ def resized(unet: keras.Model, size: int) -> keras.Model:
     import keras
 
     image = keras.Input((size, size, 1))
+    inputs = [image] if isinstance(unet.input, list) else image  # Keras 3.10 loads it so
     try:
-        copy = keras.models.clone_model(unet, image, clone_function=lambda layer: layer)
+        copy = keras.models.clone_model(unet, inputs, clone_function=lambda layer: layer)
     except Exception as error:  # from Keras, or from what it runs on
         raise ValueError(
             f"{unet.name} cannot look at {size} x {size} px ({type(error).__name__}); use its own"

@@ -63,6 +63,7 @@ def test_keras_3_15_is_the_first_that_exports(version, good, monkeypatch):
 
 
 def test_keras_on_another_backend_does_not_export(monkeypatch):
+    monkeypatch.setattr(keras, "__version__", "3.15.0")
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="needs Keras on TensorFlow, found it on jax; leave out"):
         convert.check_keras()

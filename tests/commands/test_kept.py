@@ -46,6 +46,7 @@ def made(monkeypatch, installed):
     def opened(path):
         return made[int(path.read_text())].predict_on_batch
 
+    monkeypatch.setattr(convert, "KERAS", (3, 10))  # no other is needed to write such files
     monkeypatch.setattr(convert, "write", write)
     monkeypatch.setattr(kept, "_PHANTOMS", 3)
     for name in ("_onnx", "_litert"):

@@ -226,6 +226,17 @@ def test_true_masks_score(tmp_path, capsys):
     assert re.search(r"Dice 0\.8[234]\d on average \(95 % interval 0\.\d+ to 1\.000\)", said)
 
 
+def test_a_true_mask_that_was_turned_is_told_of_its_picture_alone(tmp_path, capsys):
+    films(tmp_path / "in", "x.png", "y.png")
+    put(tmp_path / "truth/x.png", WHITE)
+    put(tmp_path / "truth/y.png", np.rot90(WHITE))
+    _, table, said = called("in", "--out", "o", "--truth", "truth", capsys=capsys)
+    assert "its true mask fits far better on its side" in table["y.png"]["notes"]
+    assert "turned" not in table["x.png"]["notes"]
+    assert "1 true mask(s) fit far better when they are turned" in said
+    assert called("in", "--out", "o", "--truth", "truth", capsys=capsys)[1] == table
+
+
 def test_scores_in_millimetres_are_the_same_a_second_time(tmp_path, capsys):
     put(tmp_path / "in/x.dcm", dicom(HELD.astype(np.uint16) * 16, ImagerPixelSpacing=[0.5, 0.5]))
     put(tmp_path / "truth/x.png", np.roll(WHITE, 2, axis=0))

@@ -222,6 +222,33 @@ def test_the_distance_is_that_of_the_whole_picture():
         assert truth.score(*pair)["hd95_px"] == whole
 
 
+@pytest.mark.parametrize("quarters, mirror, way", [
+    (1, False, "on its side"), (2, False, "upside down"), (3, True, "on its side")])
+def test_a_true_mask_that_was_turned_is_told(quarters, mirror, way):
+    """Of a square picture: only the pixels say so."""
+    bean = np.zeros(SHAPE, bool)
+    bean[5:20, 5:50] = bean[20:40, 5:15] = True
+    lying = np.rot90(bean[:, ::-1] if mirror else bean, quarters)
+    said = truth.turned(lying, bean)
+    assert said.startswith(f"its true mask fits far better {way} (Dice 1.00)")
+    assert truth.turned(lying * np.uint8(2), bean * np.uint8(1)) == said  # of classes
+    assert truth.turned(bean, bean) == ""
+    assert truth.turned(lying, np.zeros_like(bean)) == ""  # nothing fits an empty one
+
+
+def test_a_poor_prediction_is_no_turned_mask():
+    """Below a Dice of 0.7 turned, or 0.2 above its own, it says nothing."""
+    bar, shorter, shortest = (np.zeros((60, 60), bool) for _ in range(3))
+    bar[10:20] = shorter[-20:-10, :33] = shortest[-20:-10, :32] = True
+    assert truth.turned(bar, shorter).endswith("(Dice 0.71): mask or picture was turned")
+    assert truth.turned(bar, shortest) == ""
+    belts = {start: np.zeros((60, 60), bool) for start in (17, 19, 25, 27)}
+    for start, belt in belts.items():
+        belt[start : start + 20] = True
+    assert "upside down (Dice 0.80)" in truth.turned(belts[27], belts[17])  # 0.50 as it lies
+    assert truth.turned(belts[25], belts[19]) == ""  # 0.80, but 0.70 as it lies
+
+
 def test_masks_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match="must have one shape"):
         truth.score(LUNGS, LUNGS[:10])
@@ -243,6 +270,13 @@ def test_the_summary_reads_what_a_csv_holds():
     told = truth.summary(asked)
     assert "2 picture(s): Dice 0.850" in told
     assert told.endswith("Not scored: 2 (a.png, b.png).")
+
+
+def test_the_summary_counts_masks_that_were_turned():
+    odd = rows("0.1", "0.9")
+    odd[0]["notes"] = truth.turned(np.rot90(RIGHT), RIGHT)
+    assert "1 true mask(s) fit far better when they are turned: see `notes`." in truth.summary(odd)
+    assert "turned" not in truth.summary(rows("0.1", "0.9"))
 
 
 def test_the_summary_of_nothing():

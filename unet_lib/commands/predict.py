@@ -235,7 +235,9 @@ def _score(done: Job, out: Path, truths, classes: tuple[str, ...]) -> dict:
     if true_mask is None:
         return done.row
     found = truth.score_classes(true_mask, mask, classes, spacing=done.spacing)
-    return done.row | {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
+    notes = "; ".join(filter(None, [done.row["notes"], truth.turned(true_mask, mask)]))
+    scores = {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
+    return done.row | scores | {"notes": notes}
 
 
 def _summarize(

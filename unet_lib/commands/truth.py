@@ -15,11 +15,12 @@ import numpy as np
 from unet_lib import metrics, workspace
 from unet_lib.commands import truth_files
 from unet_lib.intake import masks, partners, reading, values
-from unet_lib.intake.looks import Progress
+from unet_lib.intake.looks import TURNED, Progress
 from unet_lib.intake.partners import Partners
 from unet_lib.intake.values import Counts
 
 _NAMED = 5  # pictures that a message names
+_TURNED = "its true mask fits far better"
 _DOUBTFUL = ("stray value in a mask", "foreground along the border")
 
 
@@ -166,6 +167,25 @@ def score_classes(
     return found | {f"dice:{n}": one["dice"] for n, one in zip(classes, each, strict=True)}
 
 
+def turned(mask: np.ndarray, prediction: np.ndarray) -> str:
+    """Return how a true mask would fit a prediction far better, or "": one of both was turned.
+
+    Args:
+        mask: (H, W) bool, or numbers of classes, the truth.
+        prediction: (H, W), the same.
+    """
+    mask, prediction = mask > 0, prediction > 0
+    own = metrics.dice(mask, prediction)
+    if own > 0.8:
+        return ""
+    ways = [np.rot90(each, n) for each in (mask, mask[:, ::-1]) for n in range(4)][1:]
+    fits = [metrics.dice(w, prediction) if w.shape == mask.shape else 0.0 for w in ways]
+    best = int(np.argmax(fits))
+    if fits[best] < max(0.7, own + 0.2):
+        return ""
+    return f"{_TURNED} {TURNED[best]} (Dice {fits[best]:.2f}): mask or picture was turned"
+
+
 def summary(rows: Iterable[dict]) -> str:
     """Return in two sentences how good predictions are.
 
@@ -185,6 +205,8 @@ def summary(rows: Iterable[dict]) -> str:
     classes = [name for name in scored[0] if name.startswith("dice:")]
     each = [f"{name[5:]} {np.mean([float(row[name]) for row in scored]):.3f}" for name in classes]
     told = f"Dice of {', '.join(each)}. {told}" if each else told
+    if odd := sum(_TURNED in row.get("notes", "") for row in scored):
+        told = f"{odd} true mask(s) fit far better when they are turned: see `notes`. {told}"
     return (
         f"Against the true masks of {len(scored)} picture(s): Dice {mean['mean']:.3f} on average"
         f" (95 % interval {mean['low']:.3f} to {mean['high']:.3f}), median {mean['median']:.3f},"
