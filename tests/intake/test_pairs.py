@@ -1,11 +1,11 @@
-"""Which mask belongs to which image, by names and places; one id for each image."""
+"""Which mask belongs to which image, by names and places."""
 
 import os
 
 import pytest
 from made_trees import IDS, LAYOUTS, PLACES, both, located, noted, paired, place, tree_of
 
-from unet_lib.intake import layouts, pairs
+from unet_lib.intake import pairs
 from unet_lib.intake.tree import find_tree
 
 
@@ -133,6 +133,17 @@ def test_a_whole_mask_goes_before_its_halves(tmp_path):
     }
 
 
+def test_a_file_that_calls_itself_a_mask_is_no_image_without_one(tmp_path):
+    """Of the heart, say, in each patient's folder, where the lungs have a mask of their own."""
+    tree = tree_of(tmp_path, *(f"p{n}/{name}.png" for n in (1, 2)
+                               for name in ("image", "lung_mask", "heart_mask", "side")))
+    assert sorted(tree.images) == ["p1", "p2"] and len(tree.masks["p1"]) == 1
+    assert noted(tree)["mask without image"] == ["p1/heart_mask.png", "p2/heart_mask.png"]
+    assert noted(tree)["image without mask"] == ["p1/side.png", "p2/side.png"]
+    tree = tree_of(tmp_path / "b", *both("{kind}/{id}.png", "a"), "images/gas_mask.png")
+    assert noted(tree)["image without mask"] == ["images/gas_mask.png"]  # its folder says more
+
+
 def test_other_organs_are_named_when_they_are_left_out(tmp_path):
     masks = [f"masks/{organ}/a.gif" for organ in ("left lung", "right lung", "heart",
                                                    "left clavicle")]  # fmt: skip
@@ -181,22 +192,6 @@ def test_the_mask_of_a_refused_image_is_not_called_lonely(tmp_path):
 def test_the_plainest_name_goes_first(tmp_path):
     tree = tree_of(tmp_path, "images/a.png", "masks/a-mask.png", "masks/a.png")
     assert paired(tree) == {"a": ["images/a.png", "masks/a.png"]}
-
-
-def test_an_id_that_a_folders_name_makes_may_be_taken(tmp_path):
-    folders = [*both("{kind}/x/{id}.png", "1"), *both("{kind}/y/{id}.png", "1")]
-    tree = tree_of(tmp_path, *folders, *both("{kind}/{id}.png", "x_1"))
-    assert sorted(tree.images) == ["x_1", "y_1"]
-    assert [case.split(" ")[0] for case in noted(tree)["two files with one id"]] == [
-        "images/x/1.png" if tree.name(tree.images["x_1"]) == "images/x_1.png" else "images/x_1.png"
-    ]
-
-
-def test_only_what_differs_in_the_folders_names_makes_an_id(tmp_path):
-    tree = tree_of(
-        tmp_path, *both("{kind}/x/set/{id}.png", "1"), *both("{kind}/y/set/{id}.png", "1")
-    )
-    assert sorted(tree.images) == ["x_1", "y_1"]
 
 
 def test_in_a_folder_that_bears_an_id_other_names_are_strays(tmp_path):
@@ -314,33 +309,3 @@ def test_which_sides_a_set_shows_and_where_one_is_missing():
     whole = {first: {"left": left, "right": right}, second: {"": left}}
     assert pairs.halves(whole) == [] and pairs.sides(whole) == {"", "left", "right"}
     assert pairs.halves({second: {"left": left}}) == []  # one lung of all
-
-
-@pytest.mark.parametrize(
-    "names, groups",
-    [(["b", "a", "B", "c"], [["B", "b"]]), (["a", "b"], []),
-     (["e\u0301", "\u00e9", "\u00c9"], [["e\u0301", "\u00c9", "\u00e9"]]),
-     (["x", "X", "y", "Y"], [["X", "x"], ["Y", "y"]])],
-)  # fmt: skip
-def test_names_that_some_systems_take_for_one(names, groups):
-    assert pairs.alike(names) == groups
-
-
-@pytest.mark.parametrize(
-    "ways, cut",
-    [(["a/x/z", "a/y/z"], ["x", "y"]), (["x", "y"], ["x", "y"]), (["a", "a/b"], ["", "b"]),
-     (["a/a", "a"], ["a", ""]), (["a/b/c"], [""]), (["a/b/x", "c/b/x"], ["a", "c"])],
-)  # fmt: skip
-def test_what_differs_in_ways(ways, cut):
-    split = [[tuple(filter(None, way.split("/"))) for way in held] for held in (ways, cut)]
-    assert pairs.differing(split[0]) == split[1]
-
-
-def test_one_id_for_each_image():
-    files = located("COVID/images/1.png", "Normal/images/1.png", "Normal/images/2.png",
-                    "P1/image.png", "x/images/Normal_1.png", "x/images/a\x07b.png")  # fmt: skip
-    covid, normal, two, alone, taken, odd = files
-    naming = pairs.name_all({file: layouts.image_core(file.stem) for file in files})
-    assert naming.ids == {covid: "COVID_1", normal: "Normal_1", two: "2", alone: "P1", odd: "a_b"}
-    assert naming.joined == {"1": ["COVID_1", "Normal_1"]}
-    assert naming.seconds == [(taken, normal)]

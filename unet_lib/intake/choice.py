@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from unet_lib.intake import advice, layouts, pairs
+from unet_lib.intake import advice, identifiers, layouts
 from unet_lib.intake.layouts import File
 from unet_lib.intake.pairs import Pairing
 from unet_lib.intake.walk import STRAY, Entry
@@ -64,7 +64,7 @@ def rivals(pairings: Iterable[Pairing]) -> tuple[File, File] | None:
         plain = first.inner == image.inner != second.inner
         beside = folders[0][:-1] == folders[1][:-1] and not first.inner  # bones beside lungs
         if second.meaning == first.meaning and folders[0] != folders[1] and (beside or not plain):
-            way = tuple(pairs.differing(folders))
+            way = tuple(identifiers.differing(folders))
             ways[way] += 1
             shown.setdefault(way, (first, second))
     way, count = ways.most_common(1)[0] if ways else (None, 0)

@@ -108,6 +108,11 @@ def stem(name: str) -> str:
     return unicodedata.normalize("NFC", name[: len(name) - cut])
 
 
+def fold(name: str) -> str:
+    """Return a name as systems see it that do not tell capitals or forms of Unicode apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def may_be_picture(name: str) -> bool:
     """Tell whether the name of a file leaves open that it is a picture or an annotation."""
     return extension(name) not in NO_PICTURES and stem(name).casefold() not in _NO_PICTURE_NAMES
@@ -189,6 +194,11 @@ def mask_names(name: str) -> list[tuple[str, str, bool]]:
     if stem(name) != name:  # "x.jpg.png"
         found.append((stem(name), "", False))
     return found
+
+
+def is_marked(name: str) -> bool:
+    """Tell whether a stem says of itself that it is a mask: "heart_mask"."""
+    return any(marked for *_, marked in mask_names(name))
 
 
 def _peeled(pieces: list[str], *, backwards: bool = False) -> list[tuple[str, str, bool]]:

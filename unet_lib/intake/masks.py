@@ -254,7 +254,8 @@ def _describe(file: str, count: Counts, same: dict, strays: frozenset) -> list[t
 def _refuse_inverted(odd: list[str], used: dict[str, Counts], rows: tuple[Row, ...]) -> str:
     framed = any(used[file].framed for file in odd)
     if len(odd) == len(used) and not framed:
-        why = "their foreground lies along the border, as if they were inverted"
+        why = ("their foreground lies along the border, as if they were inverted; or a frame lies"
+               " around them, which is to be cut off")
         return _refusal(why, rows)
     listed = "\n".join(f"    {file}" for file in odd[:20]) + ("\n    ..." if len(odd) > 20 else "")
     outlines = ", or outlines that nobody filled" * framed

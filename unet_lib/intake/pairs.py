@@ -1,8 +1,6 @@
-"""Which mask belongs to which image, by their names and places; and one id for each image."""
+"""Which mask belongs to which image, by their names and places."""
 
-import os
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -137,8 +135,8 @@ class _Index:
         known = [{_folded(f.inner) for f in held} for held in (images, masks)]
         self.classes = known[0] & known[1] - {()}
         for file in images:
-            core = layouts.image_core(file.stem)
-            for level, key in enumerate((file.stem, core, fold(file.stem), fold(core))):
+            plain = file.stem, layouts.image_core(file.stem)
+            for level, key in enumerate((*plain, *map(layouts.fold, plain))):
                 self.levels[level].setdefault(key, []).append(file)
         held = {(f.meaning, f.stem, f.inner) for f in masks if self._owner(f)}
         bare = any(not name for _, stem, _ in held for name, *_ in layouts.mask_names(stem))
@@ -161,7 +159,7 @@ class _Index:
             names = [(owner, *rest) for name, *rest in names if name in ("", owner)]
         for level, held in enumerate(self.levels):
             for rank, (name, side, _) in enumerate(names):
-                key = fold(name) if level >= _FOLDED else name
+                key = layouts.fold(name) if level >= _FOLDED else name
                 if fit := self._fitting(held.get(key, ()), mask):
                     sole = len(fit) == 1
                     return (level, rank, fit[0], mask.meaning.side or side) if sole else None
@@ -181,13 +179,8 @@ class _Index:
         return same if same or _folded(mask.inner) in self.classes else images
 
 
-def fold(name: str) -> str:
-    """Return a name as systems see it that do not tell capitals or forms of Unicode apart."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
 def _folded(folders: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(fold, folders))
+    return tuple(map(layouts.fold, folders))
 
 
 def lonely(pairing: Pairing) -> list[tuple[str, File]]:
@@ -205,6 +198,8 @@ def lonely(pairing: Pairing) -> list[tuple[str, File]]:
         for file in files:
             if file.entry.folders in owned and file.stem not in file.inner[-1:]:
                 found.append(("stray file", file))
+            elif files is images and not file.meaning.role and layouts.is_marked(file.stem):
+                found.append(("mask without image", file))  # beside xray.png: heart_mask.png
             elif files is not images or file.meaning.part != "test":
                 found.append((fault, file))
     return [(fault, file) for fault, file in found if not file.entry.refused]
@@ -246,67 +241,3 @@ def halves(masks: Mapping[File, Mapping[str, File]]) -> list[tuple[File, File, s
         return []
     single = [(f, *next(iter(held.items()))) for f, held in masks.items() if len(held) == 1]
     return [(f, mask, other[side]) for f, side, mask in single if side in other]
-
-
-# One id for each image
-
-
-def alike(names: Iterable[str]) -> list[list[str]]:
-    """Return the groups of names that some systems take for one."""
-    groups = {}
-    for name in sorted(names):
-        groups.setdefault(fold(name), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-@dataclass
-class Naming:
-    """The id of each image, which ids took a folder's name, and files whose id was taken."""
-
-    ids: dict[File, str] = field(default_factory=dict)
-    joined: dict[str, list[str]] = field(default_factory=dict)
-    seconds: list[tuple[File, File]] = field(default_factory=list)
-
-
-def name_all(stems: Mapping[File, str]) -> Naming:
-    """Return a distinct id for each image; where stems are alike, folders' names come before them.
-
-    `COVID/images/1.png` and `Normal/images/1.png` become COVID_1 and Normal_1. An empty stem
-    (`P1/image.png`) takes the folder's name.
-    """
-    naming, alike, owners = Naming(), {}, {}
-    for file, text in stems.items():
-        alike.setdefault(text, []).append(file)
-    for text, files in alike.items():
-        ways = differing([_ways(f) for f in files]) if len(files) > 1 else [_own(files[0], text)]
-        for file, way in zip(files, ways, strict=True):
-            name = "_".join([*way, *[text] * bool(text)]) or file.stem
-            name = re.sub(r"[\\/\x00-\x1f\ud800-\udfff]", "_", name)
-            if (owner := owners.setdefault(name, file)) is not file:
-                naming.seconds.append((file, owner))
-                continue
-            naming.ids[file] = name
-        if text and len(files) > 1:
-            naming.joined[text] = [naming.ids[f] for f in files if f in naming.ids]
-    return naming
-
-
-def _own(file: File, text: str) -> tuple[str, ...]:
-    """Return the name of the folder that stands for an empty stem."""
-    return () if text else _ways(file)[-1:]
-
-
-def _ways(file: File) -> tuple[str, ...]:
-    """Return the folders above a file, in composed form, but for those that only name a role."""
-    below = file.entry.folders[len(file.home) :]
-    said = {name: layouts.meaning(name) for name in below}
-    names = [name for name, means in said.items() if means.part or not means.role]
-    return tuple(unicodedata.normalize("NFC", name) for name in (*file.home, *names))
-
-
-def differing(ways: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Cut what all ways have in common, first from their beginning, then from their end."""
-    start = len(os.path.commonprefix(ways))
-    ways = [way[start:] for way in ways]
-    end = len(os.path.commonprefix([way[::-1] for way in ways]))
-    return [way[: len(way) - end] for way in ways]

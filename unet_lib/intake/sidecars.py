@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from unet_lib import workspace
-from unet_lib.intake import annotations, layouts, pairs
+from unet_lib.intake import annotations, layouts
 from unet_lib.intake.layouts import File
 
 
@@ -65,9 +65,9 @@ def _list(found: Sidecars, coco: File, names: list[str]) -> None:
     for file in found.files:
         picture = layouts.may_be_picture(file.path.name) and file.meaning.role != "masks"
         if picture and file is not coco and _covers(coco, file):
-            by_name.setdefault(pairs.fold(file.path.name), []).append(file)
+            by_name.setdefault(layouts.fold(file.path.name), []).append(file)
     for name in names:
-        there = by_name.get(pairs.fold(_base(name)), [])
+        there = by_name.get(layouts.fold(_base(name)), [])
         image = _one(there, name, coco)
         if image is None:
             why = f"the name of {len(there)} pictures" if there else "which is not there"
@@ -93,7 +93,7 @@ def _base(name: str) -> str:
 def _one(files: list[File], name: str, coco: File) -> File | None:
     """Return the file that is meant: by its folders if they are named, by the part if not."""
     if len(files) > 1:
-        folders = tuple(pairs.fold(folder) for folder in re.split(r"[\\/]", name)[:-1])
+        folders = tuple(layouts.fold(folder) for folder in re.split(r"[\\/]", name)[:-1])
         files = [f for f in files if _ends_with(f, folders)]
     if len(files) > 1:
         part = coco.meaning.part or layouts.part_in(coco.stem)
@@ -103,4 +103,4 @@ def _one(files: list[File], name: str, coco: File) -> File | None:
 
 def _ends_with(file: File, folders: tuple[str, ...]) -> bool:
     last = file.entry.folders[len(file.entry.folders) - len(folders) :]
-    return tuple(pairs.fold(folder) for folder in last) == folders
+    return tuple(layouts.fold(folder) for folder in last) == folders

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unet_lib import workspace
-from unet_lib.intake import advice, choice, layouts, lists, pairs, sidecars, walk
+from unet_lib.intake import advice, choice, identifiers, layouts, lists, pairs, sidecars, walk
 from unet_lib.intake.advice import EXPECTED, describe
 from unet_lib.intake.faults import FAULTS
 from unet_lib.intake.layouts import File
@@ -88,7 +88,7 @@ def find_tree(source: Path, *, follow_links: bool = False) -> Tree:
         tree = _from_folder(source, follow_links)
     for name in sorted(tree.images.keys() & tree.test.keys()):
         tree.note("same id in train and test", name)
-    for names in pairs.alike(tree.images.keys() | tree.test.keys()):
+    for names in identifiers.alike(tree.images.keys() | tree.test.keys()):
         tree.note("ids that differ only in case", " and ".join(names))
     return tree
 
@@ -194,7 +194,7 @@ def _fill_test(tree: Tree, stems: dict[File, str], masks: dict[File, dict[str, F
 
 def _named(tree: Tree, stems: dict[File, str]) -> dict[File, str]:
     """Return one id for each file; note those that took a folder's name, and what was too much."""
-    naming = pairs.name_all(stems)
+    naming = identifiers.name_all(stems)
     for text, ids in naming.joined.items():
         tree.note("one id in several folders", f"{text}: {', '.join(ids)}")
     for second, first in naming.seconds:
