@@ -372,7 +372,7 @@ def test_the_test_score_of_notebook_07_stands_beside_that_of_validation(tmp_path
              "manifest": {"test": ["a", "b"], "classes": ["left", "right"]},
              "judged": {"second": {"dice": np.array([0.9])}},
              "prediction": SimpleNamespace(predict=lambda _, image: image / 255, load=str),
-             "retrain": retrain, "run_name": "first", "paired": {"mean": 0.1},
+             "retrain": retrain, "run_name": "first", "runs": runs, "paired": {"mean": 0.1},
              "card": SimpleNamespace(write=lambda path, *more: cards.append((path.name, *more)))}
     cards = []
     (path,) = (workspace.PROJECT / "notebooks").glob("07_*.ipynb")

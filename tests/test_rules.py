@@ -127,6 +127,7 @@ def test_the_advice_is_near_and_good(rule, value, words):
 @pytest.mark.parametrize(
     ("rule", "allowed"),
     [(rules.whole(1, example=2), "a whole number, 1 or more"),
+     (rules.some_of("a", "b", example="a"), "'all', or some of a, b, comma-separated"),
      (rules.whole(1, 9, example=2, what="a number of pairs"), "a number of pairs, 1 to 9"),
      (SIDE, "a multiple of 16 (four poolings halve it), 16 or more"),
      (rules.real(0, 1, ends="[)", remedy=""), "a number between 0 and 1 (0 included, 1 excluded)"),

@@ -248,6 +248,45 @@ def test_a_row_without_its_models_makes_no_other_model_the_best(tmp_path):
     assert runs.checkpoints(tmp_path) == []
 
 
+def test_a_model_whose_row_is_lost_is_nothing_to_go_on_from(tmp_path):
+    """Else an earlier epoch is called the best, and best.keras is the model of no known one."""
+    fake_epochs(tmp_path, 0.5, 0.4, 0.3)
+    runs.write_history(tmp_path, history(0.5, 0.4))
+    found = [(epoch, path.name) for epoch, path in runs.checkpoints(tmp_path)]
+    assert found == [(2, "epoch-00002.keras")]  # best.keras is that of epoch 3
+    runs.write_history(tmp_path, history(0.5))
+    with pytest.raises(ValueError, match=(
+            r"history.csv has lost rows: it holds the first 1 epochs, and epoch-00002.keras is the"
+            r" model after 2; put the whole file back, choose another run_name, or delete ")):
+        runs.checkpoints(tmp_path)
+    (tmp_path / "history.csv").unlink()
+    with pytest.raises(ValueError, match="holds the first 0 epochs"):
+        runs.finished_epochs(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda text: text.splitlines()[0], lambda text: text.replace(",", ";"),
+    lambda text: "\n".join(text.splitlines()[:2]), lambda text: text.replace("\n2,", "\n3,"),
+])
+@pytest.mark.parametrize("epochs", [3, 5])
+def test_a_finished_run_that_lost_rows_is_refused_as_it_is(tmp_path, damage, epochs):
+    open_run(tmp_path)
+    fake_epochs(tmp_path, 0.5, 0.4, 0.3)
+    (tmp_path / "checkpoints/epoch-00003.keras").rename(tmp_path / "last.keras")
+    (tmp_path / "checkpoints/epoch-00002.keras").unlink()
+    runs.close_run(tmp_path)
+    path = tmp_path / "history.csv"
+    whole = path.read_text()
+    path.write_text(damage(whole))
+    assert path.read_text() != whole
+    with pytest.raises(ValueError, match="history.csv has lost rows.* last.keras is .* after 3;"):
+        open_run(tmp_path, epochs=epochs)
+    assert (tmp_path / "last.keras").read_bytes() == b"3"
+    assert runs.read_record(tmp_path)["status"] == "finished"
+    path.write_text(whole)
+    assert open_run(tmp_path, epochs=epochs) == 3
+
+
 def archive(path, content):
     """Write a ZIP archive, as a .keras file is one."""
     with zipfile.ZipFile(path, "w") as file:
@@ -269,6 +308,7 @@ def clear(path):
 @pytest.fixture
 def three_done(tmp_path):
     """Three finished epochs, the last one the best, in files that can be damaged."""
+    open_run(tmp_path)
     fake_epochs(tmp_path, 0.6, 0.5, 0.4)
     for path in tmp_path.glob("**/*.keras"):
         archive(path, f"{path.stem} best best")
@@ -343,6 +383,7 @@ def test_history_is_written_and_read(tmp_path):
         (lambda text: text.replace("2,0.5", "2", 1), [1]),  # in the middle: the rest is unsure too
         (lambda text: text.replace("2,0.5", "2,?", 1), [1]),
         (lambda text: text + "4,0.5,0.5\n", [1, 2, 3]),
+        (lambda text: text.replace("\n2,", "\n3,"), [1]),  # a row is lost, or counted otherwise
         (lambda text: text[:9], []),
         (lambda text: "", []),
     ],
@@ -355,6 +396,17 @@ def test_history_is_read_up_to_the_first_damaged_row(tmp_path, torn, left):
     assert path.read_text() != text
     found = runs.read_history(tmp_path)
     assert found["epoch"] == left and {len(column) for column in found.values()} == {len(left)}
+
+
+def test_measures_that_are_gone_or_damaged_name_the_notebook_that_makes_them(tmp_path):
+    path = tmp_path / "metrics.json"
+    with pytest.raises(FileNotFoundError, match="metrics.json is not there: .*05_evaluate"):
+        runs.read_metrics(tmp_path)
+    path.write_text('{"threshold": {"value": 0.5')
+    with pytest.raises(ValueError, match="metrics.json is damaged; notebooks/05_evaluate.ipynb"):
+        runs.read_metrics(tmp_path)
+    path.write_text('{"threshold": {"value": 0.5}}')
+    assert runs.read_metrics(tmp_path) == {"threshold": {"value": 0.5}}
 
 
 def test_results_of_other_data_are_not_evaluated(tmp_path):

@@ -73,6 +73,19 @@ def test_each_row_is_saved_before_the_next_is_measured(tmp_path):
     assert sizes == [0, 1, 2]
 
 
+@pytest.mark.parametrize("cut", ["a,2,0.7\n", "a,2\n", "a,2,0.7,1,9,9\n"])
+def test_a_damaged_row_is_measured_again_with_a_word(tmp_path, capsys, cut):
+    path = tmp_path / "table.csv"
+    path.write_text(f"variant,seed,dice,seconds\na,0,0.5,1\na,1,0.6,1\n{cut}")
+    assert [row["dice"] for row in tables.read(path)] == [0.5, 0.6]
+    assert "table.csv is damaged in row 3: what stands before it is taken" in (
+        capsys.readouterr().out)
+    tables.remember(path, KEY | {"seed": 2}, lambda: {"dice": 0.7, "seconds": 1})
+    capsys.readouterr()
+    assert [row["dice"] for row in tables.read(path)] == [0.5, 0.6, 0.7]
+    assert capsys.readouterr().out == ""
+
+
 def test_time_is_up_and_the_next_call_goes_on(tmp_path, capsys, monkeypatch):
     path, clock = tmp_path / "table.csv", iter(range(0, 10000, 50))  # each look is 50 s later
     monkeypatch.setattr(tables.time, "monotonic", lambda: next(clock))

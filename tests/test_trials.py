@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from unet_lib import datasets, experiments, metrics, phantom, prediction, runs, trials
+from unet_lib import (
+    datasets,
+    experiments,
+    metrics,
+    parameters,
+    phantom,
+    prediction,
+    runs,
+    trials,
+)  # fmt: skip
 from unet_lib.intake import prepare
 
 SETTINGS = {
@@ -47,6 +56,12 @@ def test_those_chosen_and_our_recipe_are_tried():
     assert trials.choose(known, "all") == known
     with pytest.raises(ValueError, match="suspects must be 'all' or some of ladder, .*; got 'x'"):
         trials.choose(known, "x")
+    for name in dict.fromkeys(suspect for suspect, _ in known):
+        parameters.check(suspects=name)  # what is known here is allowed before anything runs
+    with pytest.raises(ValueError) as caught:
+        parameters.check(suspects="x")
+    allowed = str(caught.value).partition("some of ")[2].partition(", comma")[0].split(", ")
+    assert {*allowed} == {suspect for suspect, _ in known}
 
 
 def test_all_trials_with_one_seed_come_before_the_next_and_death_has_twenty(data):

@@ -106,8 +106,11 @@ TABLE: dict[str, rules.Rule] = {
     "parts": rules.whole(1, example=2),
     "tolerance_width": rules.real(0, 1, ends="[)", remedy="use for example 0.01"),
     "draws": rules.whole(2, example=10, what="a whole number (one has no deviation)"),
-    "suspects": rules.entries(r".+", allowed="'all', or names", example="dropout"),
-    "situations": rules.entries(r".+", allowed="'all', or names", example="ours"),
+    "suspects": rules.some_of(
+        "ladder", "pairs", "head", "normalization", "dropout", "rate", "loss", "augmentation",
+        "standardization", "size", "masks", "death", example="dropout, loss",
+    ),
+    "situations": rules.some_of("original", "ours", "few", "few+", example="ours"),
     "widths": rules.entries(r"0*[1-9]\d*", allowed="whole numbers above 0", example="4, 8"),
     "experiment_size": rules.side(32),
     "experiment_epochs": rules.whole(1, example=2),

@@ -180,6 +180,16 @@ def entries(pattern: str, *, allowed: str, example: str, step: int = 0) -> Rule:
                 lambda value: f"use for example {example!r}")
 
 
+def some_of(*names: str, example: str) -> Rule:
+    """Some out of a few names, between commas; "all" as well."""
+
+    def fits(value: str) -> bool:
+        return value == "all" or {entry.strip() for entry in value.split(",")} <= {*names}
+
+    return Rule(str, f"'all', or some of {', '.join(names)}, comma-separated", fits,
+                lambda value: f"use for example {example!r}")
+
+
 def pattern() -> Rule:
     """Regular expressions; "" for none."""
 

@@ -46,7 +46,7 @@ def open_run(folder: Path, *, parameters: dict, data_sha256: str) -> int:
         print(f"{workspace.shown(folder / 'run.json')} {told}", flush=True)
     if record is None or record["parameters"] != parameters:
         if (folder / "last.keras").exists():  # more epochs: what was the end is a checkpoint now
-            epoch = len(read_history(folder)["epoch"])
+            epoch = record["parameters"]["epochs"]
             (folder / CHECKPOINTS).mkdir(exist_ok=True)
             os.replace(folder / "last.keras", folder / CHECKPOINTS / f"epoch-{epoch:05d}.keras")
         workspace.write_json(folder / "run.json", {**wanted, **environment()})
@@ -86,11 +86,13 @@ def check_run(folder: Path, *, parameters: dict, data_sha256: str) -> dict | Non
         The record of the run, or None where none has begun.
 
     Raises:
-        ValueError: a run of this name exists that had other parameters or other data.
+        ValueError: a run of this name exists that had other parameters or other data, or its
+            history.csv is damaged.
     """
     record = read_record(folder)
     if record:
         _refuse_other(folder, record, {**parameters, "data_sha256": data_sha256})
+        checkpoints(folder)
     return record
 
 
@@ -115,17 +117,38 @@ def _refuse_other(folder: Path, record: dict, want: dict) -> None:
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Return what a run can go on from, the newest first: finished epochs and file of each."""
+    """Return what a run can go on from, the newest first: finished epochs and file of each.
+
+    A model whose rows in history.csv are lost is none of them: which epoch was best is not known
+    then, and not which one best.keras is of.
+
+    Raises:
+        ValueError: all are such; the message says what to do.
+    """
     history = read_history(folder)
-    found = [(int(p.stem.split("-")[1]), p) for p in folder.glob(f"{CHECKPOINTS}/epoch-*.keras")]
-    if (folder / "last.keras").exists():
-        found.append((len(history["epoch"]), folder / "last.keras"))
+    rows, every = len(history["epoch"]), saved_models(folder)
+    found = [(epoch, path) for epoch, path in every if epoch <= rows]
+    if every and not found:
+        epoch, path = min(every)
+        raise ValueError(
+            f"{workspace.shown(folder / 'history.csv')} has lost rows: it holds the first {rows}"
+            f" epochs, and {path.name} is the model after {epoch}; put the whole file back, choose"
+            f" another run_name, or delete {workspace.shown(folder)} to start again"
+        )
     # a row beyond the newest checkpoint may be that of an epoch whose models were never written
-    newest = max((epoch for epoch, _ in found), default=len(history["epoch"]))
+    newest = max((epoch for epoch, _ in found), default=rows)
     known = {name: column[:newest] for name, column in history.items()}
-    if (folder / "best.keras").exists() and known["epoch"]:
+    if (folder / "best.keras").exists() and known["epoch"] and found == every:
         found.append((best_epoch(known), folder / "best.keras"))
     return sorted(found, key=lambda item: (item[0], item[1].name != "best.keras"), reverse=True)
+
+
+def saved_models(folder: Path) -> list[tuple[int, Path]]:
+    """Return the models of a run that hold its state: finished epochs and file of each."""
+    found = [(int(p.stem.split("-")[1]), p) for p in folder.glob(f"{CHECKPOINTS}/epoch-*.keras")]
+    if (folder / "last.keras").exists():  # written when all epochs were done
+        found.append((read_record(folder)["parameters"]["epochs"], folder / "last.keras"))
+    return found
 
 
 def finished_epochs(folder: Path) -> int:
@@ -205,6 +228,20 @@ def load_run(folder: Path) -> dict:
     return record
 
 
+def read_metrics(folder: Path) -> dict:
+    """Return what notebook 05 measured of a run.
+
+    Raises:
+        FileNotFoundError, ValueError: metrics.json is not there, or damaged; notebook 05 makes it.
+    """
+    path = workspace.require_artifact(folder / "metrics.json", "05_evaluate")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:
+        raise ValueError(f"{workspace.shown(path)} is damaged; notebooks/05_evaluate.ipynb makes it"
+                         " anew: run that first, with the same run_name") from None
+
+
 def too_low(reached: float, required: float) -> str:
     """Return what to do where the Dice of a run is below what was asked for."""
     return (
@@ -263,7 +300,7 @@ def _processor() -> str:
 
 
 def read_history(folder: Path) -> dict[str, list[float]]:
-    """Read history.csv, up to the first damaged row.
+    """Read history.csv, up to the first row that is damaged or of another epoch than the next.
 
     Returns:
         One list per column, one number per finished epoch; "epoch" counts from 1. Empty lists where
@@ -274,7 +311,10 @@ def read_history(folder: Path) -> dict[str, list[float]]:
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file, contextlib.suppress(ValueError):
             for line in itertools.islice(csv.reader(file), 1, None):
-                rows.append(dict(zip(COLUMNS, map(float, line), strict=True)))
+                row = dict(zip(COLUMNS, map(float, line), strict=True))
+                if row["epoch"] != len(rows) + 1:
+                    break
+                rows.append(row)
     return {name: [row[name] for row in rows] for name in COLUMNS}
 
 

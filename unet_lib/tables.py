@@ -63,10 +63,18 @@ def read(path: Path) -> list[dict]:
 
     Args:
         path: a file that `remember` wrote, perhaps with comments put before it: lines with # first.
+
+    Returns:
+        The rows, up to one that is cut off; that is said.
     """
     with path.open(encoding="utf-8", newline="") as file:
         table = itertools.dropwhile(lambda line: line.startswith("#"), file)
-        return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(table)]
+        rows = list(csv.DictReader(table))
+    whole = [*itertools.takewhile(lambda row: None not in (*row, *row.values()), rows)]
+    if whole != rows:
+        print(f"{workspace.shown(path)} is damaged in row {len(whole) + 1}: what stands before it"
+              " is taken", flush=True)
+    return [{k: _number(v) for k, v in row.items()} for row in whole]
 
 
 def _number(text: str) -> int | float | str:

@@ -32,7 +32,11 @@ def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model
         ValueError: there are models, but all of them are damaged, or best.keras is and no other
             file holds that epoch.
     """
-    for done, path in runs.checkpoints(folder):
+    known = runs.checkpoints(folder)
+    for item in runs.saved_models(folder):
+        if item not in known:
+            print(f"{workspace.shown(item[1])} is not taken: its row in history.csv is lost")
+    for done, path in known:
         try:
             found = keras.models.load_model(path)
         except Exception as error:  # cut off, by a power failure say: Keras raises many kinds
@@ -43,7 +47,7 @@ def resume(folder: Path, unet: keras.Model, *, epochs: int) -> tuple[keras.Model
         finished = "finished: another run_name trains anew" if done >= epochs else "resuming"
         print(f"{done} of {epochs} epochs done, {finished}", flush=True)
         return found, done
-    if runs.checkpoints(folder):
+    if known:
         raise ValueError(
             f"none of the models in {workspace.shown(folder)} can be read; choose another run_name,"
             " or delete this folder to start again"
@@ -103,8 +107,8 @@ class EpochSaver(keras.callbacks.Callback):
             )
         (self.folder / runs.CHECKPOINTS).mkdir(exist_ok=True)
         self.history = {k: v[:done] for k, v in runs.read_history(self.folder).items()}
-        for epoch, path in runs.checkpoints(self.folder):
-            if epoch > done and path.name != "best.keras":  # damaged, or resume would have taken it
+        for epoch, path in runs.saved_models(self.folder):
+            if epoch > done:  # damaged, or its rows are, or resume would have taken it
                 path.unlink()
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -1,9 +1,11 @@
 """What a sweep does around Snakemake; tests/slow/test_sweeps.py runs whole ones."""
 
+import os
+
 import pytest
 import toys
 
-from unet_lib import workspace
+from unet_lib import datasets, workspace
 from unet_lib.series import drive, plan, points, sweep
 
 
@@ -75,6 +77,36 @@ def test_a_preview_counts_only_the_pairs_that_train(folder, capsys, monkeypatch)
 def test_a_fold_trains_on_what_it_does_not_hold(folder):
     asked = sweep.read(toys.study(folder, "folds: 3"), folder=folder)
     assert [drive._pairs(maker, name) for name, maker in asked.makers.items()] == [8, 8, 8]  # of 12
+
+
+def test_a_preview_does_not_count_the_pairs_of_other_data_of_that_name(folder):
+    asked = sweep.read(toys.study(folder, "folds: 3"), folder=folder)
+    ((name, maker), *_) = asked.makers.items()
+    made = {"format": 1, "dataset": name, "split": {"train": ["a"] * 5}, "test": [], "items": []}
+    manifest = {**made, **datasets.record(maker.data)}
+    manifest["data_sha256"] = datasets.data_hash(manifest)
+    workspace.data_dir(name).mkdir(parents=True)
+    workspace.write_json(workspace.data_dir(name) / "manifest.json", manifest)
+    assert drive._pairs(maker, name) == 5
+    manifest |= datasets.record({**maker.data, "phantoms": 99})
+    workspace.write_json(workspace.data_dir(name) / "manifest.json", manifest)
+    assert drive._pairs(maker, name) == 8
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for Snakemake")
+def test_snakemake_writes_nothing_into_the_home_folder(folder, tmp_path, monkeypatch):
+    """There are machines where nobody may write to HOME; each point seemed to have no memory."""
+    script = tmp_path / "bin" / "snakemake"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "$XDG_CACHE_HOME"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    monkeypatch.setattr(drive, "_path", lambda: str(script.parent))
+    home = workspace.run_dir("study")
+    home.mkdir(parents=True)
+    arguments = ["points", *drive._options(home, cores=1, profile="local", waiting=1)]
+    assert drive._snakemake(arguments, home, drive._Board(home, []), None) == 0
+    assert (home / "snakemake.log").read_text() == f"{home}/.snakemake/cache\n"
 
 
 def test_the_board_counts_and_speaks_when_something_changed(folder, capsys):

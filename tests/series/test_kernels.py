@@ -16,7 +16,7 @@ import pytest
 from made import copies, printed, run, write_notebook
 
 from unet_lib import workspace
-from unet_lib.series import kernels
+from unet_lib.series import execute, kernels
 
 
 def test_kernel_is_this_python_though_another_is_registered(folder, tmp_path, monkeypatch):
@@ -78,6 +78,20 @@ def test_settings_of_the_user_change_nothing(folder, hostile):
     write_notebook(folder / "02_two.ipynb", *SHOW)
     run(folder, only=["02_two"])
     check_surroundings(copies() / "02_two.ipynb")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("PYTHONOPTIMIZE", "1"), ("PYTHONWARNINGS", "error"), ("KERAS_MAX_EPOCHS", "1"),
+    ("KERAS_MAX_STEPS_PER_EPOCH", "1"), ("JPY_SESSION_NAME", "x"), ("VSCODE_PID", "1"),
+])  # fmt: skip
+def test_no_setting_switches_assertions_off_or_trains_less(folder, monkeypatch, name, value):
+    """Without assertions a run below its required Dice would end with 0."""
+    monkeypatch.setenv(name, value)
+    write_notebook(folder / "02_two.ipynb", f"import os\nprint({name!r} in os.environ)",
+                   "assert False, 'looked at'")
+    with pytest.raises(execute.NotebookFailed, match="looked at"):
+        run(folder, only=["02_two"])
+    assert "False" in printed(copies() / "02_two.ipynb")
 
 
 def test_settings_of_the_user_change_nothing_in_nbval(folder, hostile):

@@ -9,7 +9,7 @@ import pytest
 from made import params, write_notebook
 
 from unet_lib import __main__ as command
-from unet_lib import workspace
+from unet_lib import runs, workspace
 from unet_lib.series import plan
 
 
@@ -38,13 +38,16 @@ def test_parameter_that_only_another_notebook_has(folder, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("epochs: 1.5", "epochs must be int, got 1.5 (float)"),
-        ("epochs: true", "epochs must be int, got True (bool)"),
-        ("epochs: '3'", "epochs must be int, got '3' (str)"),
-        ("epochs:", "epochs must be int, got None (NoneType)"),
-        ("learning_rate: fast", "learning_rate must be float, got 'fast' (str)"),
-        ("learning_rate: true", "learning_rate must be float, got True (bool)"),
-        ("augment: 1", "augment must be bool, got 1 (int)"),
+        ("epochs: 1.5", "epochs must be a whole number, 1 or more, got 1.5; use 2"),
+        ("epochs: true", "epochs must be a whole number, 1 or more, got True; use 10"),
+        ("epochs: '3'", "epochs must be a whole number, 1 or more, got '3'; use 3"),
+        ("epochs: 1e3", "epochs must be a whole number, 1 or more, got '1e3'; use 1000"),
+        ("epochs:", "epochs must be a whole number, 1 or more, got None; use 10"),
+        ("learning_rate: fast", "learning_rate must be a number between 0 and 1 (0 excluded, 1"
+                                " excluded), got 'fast'; use for example 0.001"),
+        ("learning_rate: true", "(0 excluded, 1 excluded), got True; use for example 0.001"),
+        ("augment: 1", "augment must be True or False, got 1; use True"),
+        ("head:", "head must be one of 'original', 'direct', got None; did you mean"),
         ("head: no", "head must be str, got False (bool); put it in quotes"),
         ("run_name: 7", "run_name must be str, got 7 (int); put it in quotes"),
         ("run_name: 007", "007 would be read as 7; write it plainly, or put it in quotes"),
@@ -53,6 +56,30 @@ def test_parameter_that_only_another_notebook_has(folder, tmp_path):
 )
 def test_wrong_type(folder, tmp_path, line, message):
     assert message in refusal(folder, [params(tmp_path, line)])
+
+
+def test_a_parameter_of_a_notebook_of_ones_own_has_its_type(folder, tmp_path):
+    write_notebook(folder / "03_mine.ipynb", "print(my_steps)", parameters="my_steps: int = 3\n")
+    assert "my_steps must be int, got 'few' (str)" in refusal(
+        folder, [params(tmp_path, "my_steps: few")])
+
+
+def test_what_evaluates_a_run_reads_the_data_that_it_was_trained_on(tmp_path, monkeypatch):
+    """As README's `run --only 05_evaluate --run first`: nobody may change these data meanwhile."""
+    monkeypatch.setenv("UNET_LOWERED_WORKSPACE", str(tmp_path))
+    runs.open_run(workspace.run_dir("first"), parameters={"dataset": "mine"}, data_sha256="d")
+
+    def read(name, *only, **texts):
+        (run,) = plan.plan([], texts, run_name=name, only=only)
+        return run.data["dataset"]
+
+    assert read("first", "05_evaluate") == read("first", "06_evaluate_in_depth") == "mine"
+    assert read("first", "02_explore_images", "05_evaluate") == "phantom"  # as 02's default says
+    assert read("first", "04_train", dataset="other") == "other"
+    assert read("second", "05_evaluate") == "phantom"
+    (workspace.run_dir("first") / "run.json").write_text("{")
+    (workspace.run_dir("first") / "best.keras").touch()
+    assert read("first", "05_evaluate") == "phantom"  # the notebook says what is wrong
 
 
 def test_values_arrive_in_their_types(folder, tmp_path):

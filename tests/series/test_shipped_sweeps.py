@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from unet_lib import experiments, trials, workspace
+from unet_lib import experiments, parameters, trials, workspace
 from unet_lib.series import plan, sweep
 
 FOLDER = workspace.PROJECT / "workflow" / "sweeps"
@@ -59,6 +59,7 @@ def test_widths_are_those_of_notebook_08():
     given = plan.read_parameters(str(plan.NOTEBOOKS / "params" / "how_wide.yaml"))
     epochs, size = given["experiment_epochs"], given["experiment_size"]
     recipes = run_cell("08", "situations", experiment_size=size)["recipes"]
+    parameters.check(situations=",".join(recipes))
     pairs = 425
     assert asked("widths") == wanted([
         (recipe | {"width": int(width)}, epochs * (4 if few else 1), pairs // 10 if few else pairs)

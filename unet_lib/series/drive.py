@@ -168,10 +168,12 @@ def _probe(kind: dict) -> tuple[float, float]:
 
 def _pairs(maker: plan.Run, dataset: str) -> int | None:
     """Return how many pairs train; None where nothing can tell before the data are made."""
+    asked = maker.data
     try:
-        return len(datasets.load_manifest(workspace.data_dir(dataset))["split"]["train"])
-    except FileNotFoundError:
-        asked = maker.data
+        manifest = datasets.load_manifest(workspace.data_dir(dataset))
+        datasets.require(manifest, **asked)
+        return len(manifest["split"]["train"])
+    except (FileNotFoundError, ValueError):  # not there, or made with other parameters
         _, _, folds = str(asked.get("split", "")).partition("/")
         left_out = 1 / int(folds) if folds else asked["val_fraction"]
         drawn = asked.get("source") == "phantom"
@@ -203,7 +205,8 @@ def _snakemake(arguments: list[str], home: Path, board: "_Board", lock: int | No
     """
     profile = arguments[arguments.index("--workflow-profile") + 1]  # may hold an executor of ours
     environment = {**os.environ, "PATH": _path(), "PYTHONPATH": os.pathsep.join(
-        filter(None, [str(workspace.PROJECT), profile, os.environ.get("PYTHONPATH")]))}
+        filter(None, [str(workspace.PROJECT), profile, os.environ.get("PYTHONPATH")])),
+        "XDG_CACHE_HOME": str(home / ".snakemake" / "cache")}  # HOME may be no place to write
     with (home / "snakemake.log").open("a", encoding="utf-8") as log:
         job = subprocess.Popen(["snakemake", *arguments], cwd=workspace.PROJECT, stdout=log,
                                stderr=subprocess.STDOUT, env=environment, start_new_session=True,

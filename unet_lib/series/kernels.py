@@ -17,6 +17,11 @@ from unet_lib import bootstrap
 
 _PATIENCE = 5  # s that a kernel has to end by itself
 
+# The user's settings that would change a notebook: what else runs in it, whether its assertions are
+# looked at, how long Keras trains, and that a person watches.
+_LEFT_OUT = ("PYTHONSTARTUP", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONWARNINGS",
+             "JPY_SESSION_NAME", "VSCODE_PID")
+
 
 def own_kernel(
     base: type | None = None, *, started: list | None = None, place: Path | None = None
@@ -65,7 +70,8 @@ def kernel_environment(folder: Path) -> dict[str, str]:
     """
     bootstrap.set_environment()
     (folder / "matplotlibrc").touch()
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSTARTUP"}
+    environment = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT
+                   and (name == "KERAS_HOME" or not name.startswith("KERAS_"))}
     return environment | {
         "IPYTHONDIR": str(folder / "ipython"),
         "MATPLOTLIBRC": str(folder / "matplotlibrc"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unet_lib import parameters, workspace
+from unet_lib import parameters, runs, workspace
 
 NOTEBOOKS = workspace.PROJECT / "notebooks"
 NAME = r"\d\d_[a-z0-9_]+"
@@ -140,7 +140,19 @@ def _plan_data(chosen: list[Path], kinds: dict, given: dict[str, object]) -> dic
         return {}
     asked = {k: v for k, v in given.items() if k in kinds[maker]}
     usual = defaults(maker)
-    return (usual if maker in chosen else {"dataset": usual["dataset"]}) | asked
+    if maker not in chosen:
+        usual = {"dataset": usual["dataset"]}
+        if not any("dataset" in kinds[n] for n in chosen):  # that which the run was trained on
+            usual |= _trained_on(given["run_name"])
+    return usual | asked
+
+
+def _trained_on(run_name: str) -> dict[str, object]:
+    """Return the name of the data set of a run that is there; nothing if there is none."""
+    with contextlib.suppress(ValueError):  # no name, or a damaged record: its notebook tells
+        record = runs.read_record(workspace.run_dir(run_name)) or {"parameters": {}}
+        return {k: v for k, v in record["parameters"].items() if k == "dataset"}
+    return {}
 
 
 def _check_values(run: Run, given: dict[str, object]) -> None:
@@ -148,9 +160,13 @@ def _check_values(run: Run, given: dict[str, object]) -> None:
     used = {k for notebook in run.parameters for k in declared_types(notebook)}
     if "source" not in used:  # a finished run is evaluated without its source as well
         given = {k: v for k, v in given.items() if k != "source"}
+    for values in (given, *({**defaults(n), **v} for n, v in run.parameters.items())):
+        _check(values)  # a notebook that someone adds may have others besides
+
+
+def _check(values: dict[str, object]) -> None:
     try:
-        for values in (given, *({**defaults(n), **v} for n, v in run.parameters.items())):
-            parameters.check_all(values)  # a notebook that someone adds may have others besides
+        parameters.check_all(values)
     except ValueError as error:
         raise Refused(str(error)) from None
 
@@ -292,6 +308,8 @@ def _convert(name: str, value: object, kind: str) -> object:
         except (ValueError, OverflowError):
             pass
     if type(value) is not _TYPES[kind]:
+        if kind != "str" or value is None:
+            _check({name: value})
         hint = "; put it in quotes" if kind == "str" else ""
         raise Refused(f"{name} must be {kind}, got {value!r} ({type(value).__name__}){hint}")
     return value
