@@ -82,12 +82,13 @@ def test_a_fold_trains_on_what_it_does_not_hold(folder):
 def test_a_preview_does_not_count_the_pairs_of_other_data_of_that_name(folder):
     asked = sweep.read(toys.study(folder, "folds: 3"), folder=folder)
     ((name, maker), *_) = asked.makers.items()
-    made = {"format": 1, "dataset": name, "split": {"train": ["a"] * 5}, "test": [], "items": []}
+    split = {"train": [], "validation": []}
+    made = {"format": 1, "dataset": name, "split": split, "test": [], "items": []}
     manifest = {**made, **datasets.record(maker.data)}
     manifest["data_sha256"] = datasets.data_hash(manifest)
     workspace.data_dir(name).mkdir(parents=True)
     workspace.write_json(workspace.data_dir(name) / "manifest.json", manifest)
-    assert drive._pairs(maker, name) == 5
+    assert drive._pairs(maker, name) == 0
     manifest |= datasets.record({**maker.data, "phantoms": 99})
     workspace.write_json(workspace.data_dir(name) / "manifest.json", manifest)
     assert drive._pairs(maker, name) == 8
