@@ -282,6 +282,18 @@ def words(output):
     return [re.fullmatch(pattern, line)[1] for line in lines], last
 
 
+def test_an_epoch_whose_row_is_lost_is_trained_again_and_the_run_ends_alike(
+    finished, copy, capsys
+):
+    rows = (copy / "history.csv").read_text().splitlines(keepends=True)
+    (copy / "history.csv").write_text("".join(rows[:2]))  # the head and epoch 1
+    fit(copy)
+    said = capsys.readouterr().out
+    assert f"{NEWEST} is not taken: its row in history.csv is lost\n1 of 3 epochs done" in said
+    assert_ends_alike(copy, finished)
+    assert files(copy) == files(finished)
+
+
 @pytest.mark.parametrize(
     ("damage", "damaged"), [(cut, [NEWEST]), (empty, [NEWEST]), (cut, [NEWEST, EARLIER])]
 )
