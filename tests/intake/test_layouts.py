@@ -52,6 +52,13 @@ def test_the_meaning_of_a_folders_name(folders, expected):
     assert layouts.meaning("images and masks") == Meaning()
 
 
+def test_names_of_folders_that_can_hold_masks_of_both_lungs():
+    names = ["both", "lungs", "Both_Lungs", "whole lung", "png", "512"]
+    assert [name for name in names if not layouts.is_of_both(name)] == []
+    others = ["liver", "left lung", "heart", "lungs and liver", "reader 1", "masks"]
+    assert [name for name in others if layouts.is_of_both(name)] == []
+
+
 @pytest.mark.parametrize(
     "stem, expected",
     [("P1_left_mask", [("P1_left_mask", ""), ("P1_left", ""), ("P1", "left")]),

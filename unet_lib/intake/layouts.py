@@ -42,6 +42,7 @@ _VOCABULARY = {
     " bin class set 128 256 299 320 512 768 1024 2048 256x256 512x512 1024x1024",
 }
 _WORDS = {word: key for key, words in _VOCABULARY.items() for word in words.split()}
+_BOTH = frozenset("both whole full all complete combined merged joined bilateral".split())
 _ORGANS = "heart clavicle rib spine trachea mediastinum aorta infection lesion nodule".split()
 _WORDS |= {f"{organ}{end}": ("organ", organ) for organ in _ORGANS for end in ("", "s")}
 _GLUED = re.compile(
@@ -121,16 +122,26 @@ def may_be_picture(name: str) -> bool:
 @functools.cache
 def meaning(folder: str) -> Meaning:
     """Return what a folder's name says, if all of its words are known: "CXR_png", "leftMask"."""
-    name = unicodedata.normalize("NFKC", folder)
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold().replace("_", " ")
-    name = _GLUED.sub(r"\1 ", re.sub(r"\bx[ -](?=rays?\b)", "x", name))
-    name = re.sub(r"(?<=[a-z])(?=\d{3,4}\b)", " ", name)
-    said = [_WORDS.get(word) for word in re.findall(r"\w+|[+&]", name)]
+    said = [_WORDS.get(word) for word in _words(folder)]
     if None in said:
         return Meaning()
     fields = dict(sorted(set(said)))  # of "images" and "masks" the latter is kept
     fields.pop("", None)
     return Meaning(**fields)
+
+
+def is_of_both(folder: str) -> bool:
+    """Tell whether a folder's name can be that of masks of both lungs: "both", "lungs", "512"."""
+    return all(word in _BOTH or _WORDS.get(word) == ("", "") for word in _words(folder))
+
+
+def _words(folder: str) -> list[str]:
+    """Return the words of a folder's name in lower case, those that are written as one apart."""
+    name = unicodedata.normalize("NFKC", folder)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold().replace("_", " ")
+    name = _GLUED.sub(r"\1 ", re.sub(r"\bx[ -](?=rays?\b)", "x", name))
+    name = re.sub(r"(?<=[a-z])(?=\d{3,4}\b)", " ", name)
+    return re.findall(r"\w+|[+&]", name)
 
 
 def locate(entries: Iterable[Entry]) -> list[File]:

@@ -112,16 +112,30 @@ def _match(found: Pairing, masks: list[File], annotated: Mapping[File, list[str]
     hits.sort(key=lambda h: (*h[:2], h[-1] in annotated, h[2].inner != h[-1].inner))
     for level, _, image, side, mask in hits:
         held = found.masks.setdefault(image, {})
-        taken = held.get(side) or held.get("")
+        whole = held.get("")
+        taken = held.get(side) or (whole if whole and _stands_for(whole, mask, image) else None)
         if taken:
             found.seconds.append((mask, taken))
             continue
         held[side] = mask
         found.folded += [(image, mask)] * (level >= _FOLDED)
         found.short = found.short or level % _FOLDED == 1
-    for held in found.masks.values():
-        for side in [side for side in held if side and "" in held]:
-            found.seconds.append((held.pop(side), held[""]))
+    for image, held in found.masks.items():
+        halves = [held[side] for side in held if side] if "" in held else []
+        if any(_stands_for(held[""], half, image) for half in halves):
+            found.seconds += [(held.pop(side), held[""]) for side in [*filter(None, held)]]
+        elif halves:
+            found.seconds.append((held.pop(""), halves[0]))
+
+
+def _stands_for(whole: File, half: File, image: File) -> bool:
+    """Tell whether a mask is that of both lungs where there is one of a half.
+
+    One in a folder of its own (`masks/liver` beside `masks/left lung`) is not by its place alone.
+    """
+    if whole.inner in (half.inner, image.inner):
+        return True
+    return all(layouts.is_of_both(name) for name in whole.inner if name not in image.inner)
 
 
 _FOLDED = 2  # from this level on, capitals do not count; odd levels have words cut from images
