@@ -141,7 +141,7 @@ def _fill(tree: Tree, pairings: list[Pairing]) -> None:
     for pairing in pairings:
         masks |= pairing.masks
         for image in pairing.images:
-            name = layouts.image_core(image.stem) if pairing.short else image.stem
+            name = layouts.image_core(image.stem, pairing.short)
             stems[image.meaning.part == "test"][image] = name
         for second, first in pairing.seconds:
             _note_second(tree, second, first)
