@@ -222,8 +222,8 @@ def _from_list(source: Path) -> Tree:
     """Return what a list names; its rows have been checked by `lists.read`."""
     listed = lists.read(source)
     tree = Tree(source.parent, "list")
-    for name in listed.ignored:
-        tree.note("column ignored", name or "a column without a name")
+    for name, hint in listed.ignored:
+        tree.note("column ignored", name, hint)
     for number in listed.repeated:
         tree.note("row twice in the list", f"row {number}")
     _fill(tree, [lists.pairing(listed)])
