@@ -195,8 +195,10 @@ def _fill_test(tree: Tree, stems: dict[File, str], masks: dict[File, dict[str, F
 def _named(tree: Tree, stems: dict[File, str]) -> dict[File, str]:
     """Return one id for each file; note those that took a folder's name, and what was too much."""
     naming = identifiers.name_all(stems)
+    learnt = {file: name for file, name in naming.ids.items() if file.meaning.part != "test"}
     for text, ids in naming.joined.items():
-        tree.note("one id in several folders", f"{text}: {', '.join(ids)}")
+        hint = identifiers.patients(learnt) if text == min(naming.joined) else ""
+        tree.note("one id in several folders", f"{text}: {', '.join(ids)}", hint)
     for second, first in naming.seconds:
         _note_second(tree, second, first)
     return naming.ids
