@@ -216,6 +216,8 @@ WRONG = [  # the arguments, what is said
     (["s", "-p", "group_by", "("], "group_by must be"),
     (["kaggle:x"], "source must be"), (["s", "--out", "file"], "--out must be a folder"),
     (["s", "--out", "s/o"], "lies in the source, which is never written to"),
+    (["list.csv", "--out", "s/images"], "lies in the source, which is never written to"),
+    (["list.csv", "--out", "s/masks/o"], "lies in the source, which is never written to"),
 ]  # fmt: skip
 
 
@@ -225,6 +227,7 @@ def test_a_wrong_command_line_is_refused_before_anything_is_read(
 ):
     make_set(tmp_path / "s")
     put(tmp_path / "file", "")
+    put(tmp_path / "list.csv", "image,mask\ns/images/P00.png,s/masks/P00.png\n")
     monkeypatch.setattr(prepare, "find_tree", lambda *_: 1 / 0)
     before = state(tmp_path)
     code, out, err = called(*arguments, capsys=capsys)

@@ -522,6 +522,64 @@ def test_two_masks_that_are_both_empty_are_not_called_the_same(tmp_path):
     assert len(found[SAME]) == 7 and "empty mask" in found
 
 
+def audited_list(root, *masks, **options):
+    """Return what is found of eight images that a list gives each of these masks (H, W) uint8."""
+    make_set(root / "s")
+    rows = ["image,mask"]
+    for number in range(8):
+        for part, mask in enumerate(masks):
+            put(root / f"s/parts/{number}_{part}.png", mask)
+            rows.append(f"images/P{number:02}.png,parts/{number}_{part}.png")
+    put(root / "s/list.csv", "\n".join(rows))
+    return met(prepare.restructure(root / "s/list.csv", root / "made", **options))
+
+
+def box(top, left, size=4):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[top : top + size, left : left + size] = 255
+    return mask
+
+
+OVERLAP = "masks of an image overlap"
+LEFT = WHITE * ~RIGHT
+SHIFTED = np.roll(WHITE, 5, 1)
+CELLS = [box(10 * n % 60, 10 * n // 6) for n in range(6)]
+
+
+@pytest.mark.parametrize("masks, told", [
+    ([WHITE, SHIFTED], "1.png"), ([WHITE, LEFT], "1.png"), ([WHITE, SHIFTED // 255], "1.png"),
+    ([LEFT, RIGHT * np.uint8(255), np.roll(LEFT, 5, 1), np.roll(WHITE * RIGHT, 5, 1)], "2.png"),
+    ([WHITE, WHITE], ""),  # that is told as a copy
+    ([LEFT, RIGHT * np.uint8(255)], ""), ([WHITE, np.roll(LEFT, -14, 1)], ""),  # by less than half
+    ([np.roll(LEFT, -11, 1), RIGHT * np.uint8(255)], ""),  # that touch
+    (CELLS, ""), ([*CELLS[:5], box(2, 2)], ""),  # of cells two may overlap
+    ([box(n, n) for n in range(12)], ""),  # a row of many small ones
+])  # fmt: skip
+def test_masks_of_two_readers_that_a_list_names_are_told(masks, told, tmp_path):
+    found = audited_list(tmp_path, *masks).get(OVERLAP, [])
+    assert len(found) == 8 * bool(told)
+    if told:
+        assert found[0] == f"parts/0_{told} (P00): parts/0_0.png too"
+
+
+@pytest.mark.parametrize("masks, told", [
+    ([WHITE // 255, box(20, 12) // 255 * 2], 0),  # a nodule in a lung
+    ([WHITE // 255 + box(20, 12) // 255, SHIFTED // 255], 8),  # two readers of two classes
+])  # fmt: skip
+def test_a_class_inside_another_is_no_second_reader(masks, told, tmp_path):
+    found = audited_list(tmp_path, *masks, mask_values="lung=1,nodule=2")
+    assert len(found.get(OVERLAP, [])) == told
+
+
+def test_folders_of_sides_with_one_whole_mask_in_each_are_told(tmp_path):
+    for number in range(8):
+        put(tmp_path / f"s/images/{number}.png", chest(number))
+        put(tmp_path / f"s/masks/left/{number}.png", WHITE)
+        put(tmp_path / f"s/masks/right/{number}.png", SHIFTED)
+    found = met(prepare.restructure(tmp_path / "s", tmp_path / "made"))
+    assert found[OVERLAP][0] == "masks/right/0.png (0): masks/left/0.png too"
+
+
 @pytest.mark.parametrize("paint, told", [
     (lambda grey: cv2.applyColorMap(grey, cv2.COLORMAP_JET), 8),
     (lambda grey: np.dstack([grey, (grey * 0.8).astype(np.uint8), grey]), 0),  # tinted

@@ -28,6 +28,35 @@ def test_whole_folders_that_rival_are_refused(folders, tmp_path):
     assert "write a list" in text and "image,mask,group,part" in text
 
 
+@pytest.mark.parametrize("other", ["liver", "left kidney", "batch1"])
+@pytest.mark.parametrize("side", ["left lung", "right"])
+def test_a_folder_of_an_unknown_name_beside_those_of_sides_is_a_rival(other, side, tmp_path):
+    """No organ that is unknown here takes the place of the lungs."""
+    folders = ["images", f"masks/{side}", f"masks/{other}"]
+    folders += ["masks/right lung"] * (side == "left lung")
+    names = [f"{folder}/{i}.png" for folder in folders for i in "abc"]
+    with pytest.raises(ValueError, match="holds two folders of masks under the same") as caught:
+        tree_of(tmp_path, *names)
+    assert all(f"\n    masks/{folder}/a.png\n" in str(caught.value) for folder in (side, other))
+
+
+@pytest.mark.parametrize("whole", ["both", "lungs", "Both lungs", "512", "lung_masks"])
+def test_masks_of_both_lungs_beside_those_of_sides_are_no_rivals(whole, tmp_path):
+    folders = ["images", "masks/left", "masks/right", f"masks/{whole}"]
+    tree = tree_of(tmp_path, *(f"{folder}/{i}.png" for folder in folders for i in "abc"))
+    assert paired(tree)["a"] == ["images/a.png", f"masks/{whole}/a.png"]
+    assert len(noted(tree)["two files with one id"]) == 6
+
+
+def test_a_few_masks_in_a_folder_of_an_unknown_name_replace_no_lungs(tmp_path):
+    names = [f"{folder}/{i}.png" for folder in ("images", "masks/left", "masks/right")
+             for i in "abcde"]  # fmt: skip
+    tree = tree_of(tmp_path, *names, "masks/liver/a.png", "masks/liver/b.png")
+    assert paired(tree)["a"] == ["images/a.png", "masks/left/a.png", "masks/right/a.png"]
+    assert noted(tree) == {"two files with one id": [
+        f"masks/liver/{i}.png (masks/left/{i}.png is used)" for i in "ab"]}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "folders", [("test/masks/r1", "test/masks/r2"), ("test/masks", "test/masks_gt"),
                 ("masks/r1", "masks/r2")],

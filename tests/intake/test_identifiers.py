@@ -1,9 +1,12 @@
 """One id for each image: its name, and what comes before it where names are alike."""
 
+import re
+
 import pytest
+from made_sets import WHITE, chest, met, put
 from made_trees import both, located, noted, tree_of
 
-from unet_lib.intake import identifiers, layouts
+from unet_lib.intake import identifiers, layouts, prepare
 
 
 def test_an_id_that_a_folders_name_makes_may_be_taken(tmp_path):
@@ -50,3 +53,47 @@ def test_one_id_for_each_image():
     assert naming.ids == {covid: "COVID_1", normal: "Normal_1", two: "2", alone: "P1", odd: "a_b"}
     assert naming.joined == {"1": ["COVID_1", "Normal_1"]}
     assert naming.seconds == [(taken, normal)]
+
+
+HINT = "; patients? {} the films of each on one side"
+ANY, FIRST = "group_by: '^(.+)_' keeps", "group_by: '^([^_]+)_' keeps"
+LIST = "a list with the column group keeps"
+
+
+@pytest.mark.parametrize("form", ["{folder}/{kind}/{film}.png", "{kind}/{folder}/{film}.png"])
+@pytest.mark.parametrize("folder, films, way", [
+    ("P{:02d}", ("0", "1"), ANY), ("P_{:02d}", ("0", "1"), ANY), ("P{:02d}", ("a_0", "b_1"), FIRST),
+    ("P_{:02d}", ("a_0", "b_1"), LIST),
+])  # fmt: skip
+def test_folders_of_few_films_may_be_patients(form, folder, films, way, tmp_path):
+    """The pattern that is told keeps each of them on one side of the split."""
+    for number in range(12):
+        patient, film = folder.format(number // 2), films[number % 2]
+        for kind, pixels in (("images", chest(number)), ("masks", WHITE)):
+            put(tmp_path / "s" / form.format(kind=kind, folder=patient, film=film), pixels)
+    found = met(prepare.restructure(tmp_path / "s", tmp_path / "a"))["one id in several folders"]
+    assert [case.endswith(HINT.format(way)) for case in found] == [True, False]
+    if way != LIST:
+        pattern = re.search("'(.*)'", way)[1]
+        manifest = prepare.restructure(
+            tmp_path / "s", tmp_path / "b", group_by=pattern, val_fraction=0.4)
+        sides = [{name.removesuffix(f"_{film}") for name in manifest["split"][side]
+                  for film in films if name.endswith(f"_{film}")}
+                 for side in ("train", "validation")]  # fmt: skip
+        assert sides[0] & sides[1] == set() and sorted(sides[0] | sides[1]) == [
+            folder.format(n) for n in range(6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("folders, films", [(3, 2), (6, 5), (6, 1), (2, 50)])
+def test_other_folders_are_no_patients(folders, films, tmp_path):
+    names = [name for n in range(folders)
+             for name in both(f"C{n}/{{kind}}/{{id}}.png", *map(str, range(films)))]  # fmt: skip
+    assert "patients" not in str(noted(tree_of(tmp_path, *names)))
+
+
+def test_where_a_film_bears_no_folders_name_a_list_is_told_of(tmp_path):
+    """Its number occurs once, so that no pattern finds its patient in its id."""
+    names = [name for n in range(5) for name in both(f"P{n}/{{kind}}/{{id}}.png", "0", "1")]
+    tree = tree_of(tmp_path, *names, *both("P4/{kind}/{id}.png", "2"))
+    assert "2" in tree.images
+    assert noted(tree)["one id in several folders"][0].endswith(HINT.format(LIST))

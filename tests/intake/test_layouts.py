@@ -52,6 +52,13 @@ def test_the_meaning_of_a_folders_name(folders, expected):
     assert layouts.meaning("images and masks") == Meaning()
 
 
+def test_names_of_folders_that_can_hold_masks_of_both_lungs():
+    names = ["both", "lungs", "Both_Lungs", "whole lung", "png", "512"]
+    assert [name for name in names if not layouts.is_of_both(name)] == []
+    others = ["liver", "left lung", "heart", "lungs and liver", "reader 1", "masks"]
+    assert [name for name in others if layouts.is_of_both(name)] == []
+
+
 @pytest.mark.parametrize(
     "stem, expected",
     [("P1_left_mask", [("P1_left_mask", ""), ("P1_left", ""), ("P1", "left")]),
@@ -76,6 +83,19 @@ def test_an_image_without_the_words_that_only_say_so(stem, expected):
     assert layouts.image_core(stem) == expected
 
 
+@pytest.mark.parametrize(
+    "stem, cores",
+    [("CXR_7_0000", {"CXR_7": "end", "7_0000": "start", "7": "end start"}),
+     ("xray-7", {"7": "start"}), ("P1_image", {"P1": "end"}), ("P1", {}), ("image", {"": "end"}),
+     ("image_0000", {"image": "end", "0000": "start"})],
+)  # fmt: skip
+def test_what_may_be_left_of_an_images_name(stem, cores):
+    assert layouts.image_cores(stem) == {core: set(cuts.split()) for core, cuts in cores.items()}
+    for core, cuts in cores.items():
+        assert layouts.image_core(stem, cuts.split()) == core
+    assert layouts.image_core(stem, ()) == stem
+
+
 def test_a_part_is_read_from_a_files_name():
     assert layouts.part_in("instances_val2017") == "validation"
     assert layouts.part_in("instances_train") == "train" and layouts.part_in("annotations") == ""
@@ -90,7 +110,7 @@ def test_other_versions_of_a_set(name):
 @pytest.mark.parametrize(
     "part, text, expected",
     [("T_1.PNG", "T_1", "<id>.png"), ("T_1", "T_1", "<id>"),
-     ("case_0000.png", "case", "<id>_0000.png"),
+     ("case_0000.png", "case", "<id>_0000.png"), ("CXR_1_0000.png", "CXR_1", "<id>_0000.png"),
      ("test", "t", "test"), ("images", "", "images")],
 )  # fmt: skip
 def test_the_form_of_a_path(part, text, expected):

@@ -166,6 +166,46 @@ def test_another_word_for_the_mask_is_named(header, write):
     assert f'no column "mask" in its header: {header}\n' in refused(write(f"{header}\n{row}\n"))
 
 
+@pytest.mark.parametrize("column, cell", [
+    ("mask_right", "seg/b.png"), ("", "seg\\b.png"), ("outline", "outline.json"),
+    ("reader", "films/../seg/b.png"),
+])  # fmt: skip
+def test_a_column_of_files_under_another_name_is_refused(column, cell, write):
+    """Else a lung would be lost."""
+    rows = f"films/a.png,seg/a.png,\nfilms/b.png,seg/c.png,{cell}\n"
+    text = refused(write(f"image,mask,{column}\n{rows}"))
+    shown = cell.replace("\\", "/")
+    assert f"column {column!r} names files, such as {shown}: put each mask on a row of its" in text
+
+
+@pytest.mark.parametrize("column, cells", [
+    ("image_path", ("films/a.png", "films/../films/b.png")), ("reader", ("A", "B")),
+    ("notes", ("x" * 300, "films")), ("report", ("reports/a.txt", "")),
+])  # fmt: skip
+def test_a_column_that_names_no_further_pictures_is_ignored(column, cells, write, tmp_path):
+    place(tmp_path / "set", "reports/a.txt")
+    rows = "".join(f"films/{i}.png,seg/{i}.png,{c}\n" for i, c in zip("ab", cells, strict=True))
+    tree = find_tree(write(f"image,mask,{column}\n{rows}"))
+    assert len(tree.images) == 2 and noted(tree) == {"column ignored": [column]}
+
+
+@pytest.mark.parametrize("header, cells, hint", [
+    ("image,mask,split", ("train", "test"), "a column called part; rename it"),
+    ("image,mask,usage", ("Training", "val"), "a column called part; rename it"),
+    ("image,mask,fold", ("0", "1"), "a column called part; rename it"),
+    ("image,mask,patient_id", ("7", "8"), "call the column group"),
+    ("image,mask,Subject", ("7", "8"), "call the column group"),
+    ("image,mask,study uid", ("1.2", "1.3"), "call the column group"),
+    ("image,mask,patient age", ("7", "8"), ""), ("image,mask,usage", ("train", "clinic"), ""),
+    ("image,mask,note", ("", ""), ""), ("image,mask,group,patient", ("g,7", "g,8"), ""),
+    ("image,mask,part,split", (",train", ",test"), ""),
+])  # fmt: skip
+def test_a_column_that_is_meant_for_a_part_or_a_group_is_told(header, cells, hint, write):
+    rows = "".join(f"films/{i}.png,seg/{i}.png,{c}\n" for i, c in zip("ab", cells, strict=True))
+    (note,) = noted(find_tree(write(f"{header}\n{rows}")))["column ignored"]
+    assert note.endswith(hint) and (": " in note) is bool(hint)
+
+
 def test_masks_that_a_list_gives_twice_or_forgets_are_told(write):
     rows = "films/a.png,seg/a.png\nfilms/a.png,seg/b.png\nfilms/b.png,seg/b.png\n"
     more = "films/c.png,seg/c.png\nfilms/c.png,seg/x,y.png\n".replace("seg/x,y", '"seg/x,y')

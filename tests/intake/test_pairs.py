@@ -265,14 +265,28 @@ def test_one_home_is_paired_and_what_finds_no_partner_is_kept():
     }
     assert [str(file.path) for file in found.lonely] == ["masks/d.png"]
     assert [(image.stem, mask.stem) for image, mask in found.folded] == [("B_image", "b")]
-    assert (len(found.images), found.seconds, found.short, found.is_tree) == (3, [], True, True)
+    assert (len(found.images), found.seconds, found.short, found.is_tree) == (3, [], {"end"}, True)
     assert pairs.lonely(found) == [("image without mask", files[2]),
                                    ("mask without image", files[6])]  # fmt: skip
 
 
-def test_where_no_word_is_cut_ids_are_whole_names():
-    assert pairs.pair(located("images/a.png", "masks/a_mask.png"), {}, {}).short is False
-    assert pairs.pair(located("images/a_image.png", "masks/a.png"), {}, {}).short is True
+@pytest.mark.parametrize(
+    "names, cuts",
+    [("images/a.png masks/a_mask.png", ""), ("images/a_image.png masks/a.png", "end"),
+     ("images/image_1.png masks/mask_1.png", "start"),
+     ("images/CXR_1_0000.png masks/CXR_1.png", "end"),
+     ("images/CXR_1_0000.png masks/1.png", "end start"),
+     ("images/CXR_1_0000.png masks/1_0000.png", "start"),
+     ("images/CXR_1_0000.png masks/cxr_1.png", "end"),
+     ("CXR_1_0000.png CXR_1_mask.png", "end"),
+     ("images/a_image.png masks/a.png images/image_b.png masks/b.png", "end start")],
+)  # fmt: skip
+def test_words_are_cut_from_names_only_where_masks_lack_them(names, cuts):
+    found = pairs.pair(located(*names.split()), {}, {})
+    assert len(found.masks) == len(found.images) and found.short == set(cuts.split())
+
+
+def test_pictures_alone_are_no_tree():
     assert pairs.pair(located("a.png", "b.png"), {}, {}).is_tree is False
 
 

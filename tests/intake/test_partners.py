@@ -132,6 +132,15 @@ def test_each_picture_gets_its_own_folder_s_mask(tmp_path):
                          for p in asked}  # fmt: skip
 
 
+@pytest.mark.parametrize("truth", ["masks", ""])
+@pytest.mark.parametrize("name", ["liver", "organs"])
+def test_the_name_of_the_whole_set_chooses_no_masks(name, truth, tmp_path):
+    """A set that lies in `liver/` has masks of the lungs as any other."""
+    root = place(tmp_path / name, "images/a.png", "masks/liver/a.png", "masks/spleen/a.png")
+    result = partners.find([root / "images/a.png"], root / truth)
+    assert result.masks == {} and "may both be its mask" in "".join(result.faults.values())
+
+
 DOUBTS = {  # pictures, masks, what is said of how many
     "two masks": (["a.png"], ["x/a.png", "y/a.png"], "may both be its mask", 1),
     "two formats": (["a.png"], ["a.png", "a.tif"], "may both be its mask", 1),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_trees import IDS, content, make_tree, run, state, trained
+from made_sets import put
+from made_trees import IDS, content, make_tree, place, run, state, trained
 
 from unet_lib import datasets, phantom, workspace
 from unet_lib.intake import prepare, sources
@@ -228,3 +229,22 @@ def test_phantoms_that_tell_sides_apart_get_a_folder_of_their_own(tmp_path):
     both = sources.resolve_source("phantom", phantoms=1)
     found = [np.unique(datasets.read_image(next(f.rglob("masks/*.png")))) for f in (folder, both)]
     assert [values.tolist() for values in found] == [[0, 1, 2], [0, 255]]
+
+
+@pytest.mark.parametrize("where, held", [
+    ("s", True), ("s/films/o", True), ("seg", True), ("far/o", True), (".", False), ("o", False),
+    ("s2", False),
+])  # fmt: skip
+def test_what_lies_in_a_list_is_what_lies_beside_its_files(where, held, tmp_path):
+    place(tmp_path, "s/a.png", "seg/a.png", "far/b.png")
+    put(tmp_path / "list.csv", "image,mask\ns/a.png,seg/a.png\nfar/b.png,\n")
+    assert sources.holds(tmp_path / "list.csv", tmp_path / where) is held
+
+
+def test_what_lies_in_a_folder_or_in_no_source(tmp_path):
+    place(tmp_path, "s/a.png", "bad.csv")
+    assert sources.holds(tmp_path / "s", tmp_path / "s/o")
+    assert not sources.holds(tmp_path / "s", tmp_path)
+    put(tmp_path / "bad.csv", "image\nmissing.png\n")
+    assert not sources.holds(tmp_path / "bad.csv", tmp_path)
+    assert not sources.holds(tmp_path / "phantom", tmp_path)

@@ -156,6 +156,17 @@ def test_test_images_of_nnu_net_lose_their_channel_too(tmp_path):
     assert noted(tree) == {"stray file": ["dataset.json"]}
 
 
+@pytest.mark.parametrize("word", ["CXR_", "img_", "image-", "xray_", "case_"])
+def test_names_of_nnu_net_may_begin_with_a_word_for_images(word, tmp_path):
+    """The id is what the mask is called, of a test image without a mask as well."""
+    names = [f"imagesTr/{word}00{n}_0000.png" for n in range(3)]
+    names += [f"labelsTr/{word}00{n}.png" for n in range(3)]
+    tree = tree_of(tmp_path, *names, f"imagesTs/{word}100_0000.png")
+    assert paired(tree) == {f"{word}00{n}": [names[n], names[n + 3]] for n in range(3)}
+    assert list(tree.test) == [f"{word}100"] and noted(tree) == {}
+    assert tree.test_forms == ["imagesTs/<id>_0000.png"] and tree.layout == "nnU-Net"
+
+
 def test_test_images_that_count_as_the_others_do_are_told_by_their_id(tmp_path):
     tree = tree_of(tmp_path, *both("{kind}/{id}.png", "1", "2", "3"), "test/1.png", "test/9.png")
     assert paired(tree)["1"] == ["images/1.png", "masks/1.png"] and sorted(tree.test) == ["1", "9"]

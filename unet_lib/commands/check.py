@@ -203,7 +203,7 @@ def convert(
     parameters.check(source=source)
     if out and out.exists() and not out.is_dir():
         raise ValueError(f"--out must be a folder, got the file {out}; name another place")
-    if out and Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):
+    if out and sources.holds(Path(source), out):
         raise ValueError(
             f"--out {out} lies in the source, which is never written to; name another folder"
         )

@@ -79,6 +79,7 @@ def audit(
     meaning = masks.decide(counts, mask_values)
     for fault, file, detail in meaning.notes:
         tree.note(fault, file, detail)
+    _note_overlaps(tree, looks, meaning)
     scales = intensity.choose({n: x.depth for n, x in looks.items() if x.depth}, intensity_range)
     for fault, name, detail in scales.notes:
         tree.note(fault, _path(tree, name), detail)
@@ -113,6 +114,24 @@ def _note_second_readers(tree: Tree, looks: dict[str, Look]) -> None:
             if outline != look.outlines[first, label]:
                 told = f" ({name}, {label}): {tree.name(first)} too"
                 tree.note("label in two annotation files", path, told)
+
+
+def _note_overlaps(tree: Tree, looks: dict[str, Look], meaning: Meaning) -> None:
+    """Note images most of whose mask files overlap with another of the same class.
+
+    Those of two readers do; of cells a few may, and copies are told elsewhere.
+    """
+    for name, look in looks.items():
+        found = []
+        for one, key, other, second in look.overlaps:
+            keys = [meaning.same.get(label, label) for label in (key, second)]
+            alike = len({meaning.numbers.get(label) for label in keys}) == 1
+            same = look.outlines.get((one, "")) == look.outlines.get((other, ""), "")
+            if meaning.foreground >= set(keys) and alike and not same:
+                found.append((one, other))
+        if found and 2 * len(set().union(*found)) >= len({path for path, _ in look.counts}):
+            one, other = found[0]
+            tree.note("masks of an image overlap", other, f" ({name}): {tree.name(one)} too")
 
 
 def _drop_without_meaning(

@@ -51,7 +51,8 @@ def rivals(pairings: Iterable[Pairing]) -> tuple[File, File] | None:
 
     The names of most images then occur in both folders, and nothing says which one is meant. A
     second file here and there is no rival, nor is an annotation beside the mask made of it, nor
-    what belongs to a test image, whose mask is not needed.
+    what belongs to a test image, whose mask is not needed, nor the mask of one lung that gave way
+    to that of both.
     """
     pairings, ways, shown = list(pairings), Counter(), {}
     owners = {f: image for p in pairings for image, held in p.masks.items() for f in held.values()}
@@ -63,7 +64,9 @@ def rivals(pairings: Iterable[Pairing]) -> tuple[File, File] | None:
             continue
         plain = first.inner == image.inner != second.inner
         beside = folders[0][:-1] == folders[1][:-1] and not first.inner  # bones beside lungs
-        if second.meaning == first.meaning and folders[0] != folders[1] and (beside or not plain):
+        half = second.meaning.side and not first.meaning.side
+        alike = replace(second.meaning, side="") == replace(first.meaning, side="") and not half
+        if alike and folders[0] != folders[1] and (beside or not plain):
             way = tuple(identifiers.differing(folders))
             ways[way] += 1
             shown.setdefault(way, (first, second))

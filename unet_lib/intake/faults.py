@@ -81,6 +81,9 @@ FAULTS: dict[str, Fault] = {
     "label in two annotation files": Fault(
         "joined", "are they two readers? Move one of the files out of the source, or write a list"
         " that names the file that is meant as the mask of each image"),
+    "masks of an image overlap": Fault(
+        "joined", "are they two readers? Write a list with one mask for each image; classes of"
+        " different values are named by mask_values"),
     "ids that differ only in case": Fault("kept apart", "macOS and Windows do not: rename one"),
     "one id in several folders": Fault("made distinct by the folders' names", _LOOK),
     "image and mask differ in case": Fault("paired", "name both alike"),

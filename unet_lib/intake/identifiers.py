@@ -2,12 +2,17 @@
 
 import os
 import re
+import statistics
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from unet_lib.intake import layouts
 from unet_lib.intake.layouts import File
+
+_FOLDERS = 4  # with images, at least, that may be patients
+_FILMS = 4  # of a patient, at most, in the middle of all
+_PATTERNS = ("^(.+)_", "^([^_]+)_")
 
 
 def alike(names: Iterable[str]) -> list[list[str]]:
@@ -48,6 +53,33 @@ def name_all(stems: Mapping[File, str]) -> Naming:
         if text and len(files) > 1:
             naming.joined[text] = [naming.ids[f] for f in files if f in naming.ids]
     return naming
+
+
+def patients(ids: Mapping[File, str]) -> str:
+    """Say how the images of each folder stay together, where folders may be patients.
+
+    Args:
+        ids: of all training images.
+
+    Returns:
+        A hint with a `group_by` that captures one text in all ids of a folder, and in no other's;
+        "" where folders are few or hold many images, or one each.
+    """
+    folders: dict[tuple[str, ...], list[str]] = {}
+    for file, name in ids.items():
+        folders.setdefault(_ways(file), []).append(name)
+    sizes = [len(held) for held in folders.values()]
+    if len(sizes) < _FOLDERS or max(sizes) == 1 or statistics.median(sizes) > _FILMS:
+        return ""
+    way = "a list with the column group keeps"
+    for pattern in _PATTERNS:
+        found = [{(re.findall(pattern, name) or [""])[0] for name in held}
+                 for held in folders.values()]  # fmt: skip
+        texts = set().union(*found)
+        if "" not in texts and len(texts) == len(found) == sum(map(len, found)):
+            way = f"group_by: '{pattern}' keeps"
+            break
+    return f"; patients? {way} the films of each on one side"
 
 
 def _own(file: File, text: str) -> tuple[str, ...]:

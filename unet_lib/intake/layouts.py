@@ -3,7 +3,7 @@
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +42,7 @@ _VOCABULARY = {
     " bin class set 128 256 299 320 512 768 1024 2048 256x256 512x512 1024x1024",
 }
 _WORDS = {word: key for key, words in _VOCABULARY.items() for word in words.split()}
+_BOTH = frozenset("both whole full all complete combined merged joined bilateral".split())
 _ORGANS = "heart clavicle rib spine trachea mediastinum aorta infection lesion nodule".split()
 _WORDS |= {f"{organ}{end}": ("organ", organ) for organ in _ORGANS for end in ("", "s")}
 _GLUED = re.compile(
@@ -55,9 +56,11 @@ _MASK_WORD = re.compile(
     re.IGNORECASE,
 )
 _IMAGE_WORD = r"(?:images?|imgs?|cxr|x-?ray|orig|original|raw|sat)"
-_IMAGE_ENDS = re.compile(
-    rf"(?:{_IMAGE_WORD}[ _.\-]+)?(?P<core>.*?)(?:[ _.\-]+(?:{_IMAGE_WORD}|0000))?", re.IGNORECASE
-)
+_IMAGE_STARTS = re.compile(rf"\A{_IMAGE_WORD}[ _.\-]+(?=.)", re.IGNORECASE)
+_IMAGE_ENDS = re.compile(rf"(?<=.)[ _.\-]+(?:{_IMAGE_WORD}|0000)\Z", re.IGNORECASE)
+CUTS = frozenset({"start", "end"})
+"""Where an image's name may hold a word that only says that it is an image."""
+
 _VERSION = re.compile(
     r"\b(originals?|raw|resized?|cropped|crops?|(pre ?)?processed|augmented|augmentations?|aug"
     r"|enhanced|normali[sz]ed|equali[sz]ed|clahe|copy|backup|old|v\d+|\d{2,4}(x\d{2,4}|px)"
@@ -121,16 +124,26 @@ def may_be_picture(name: str) -> bool:
 @functools.cache
 def meaning(folder: str) -> Meaning:
     """Return what a folder's name says, if all of its words are known: "CXR_png", "leftMask"."""
-    name = unicodedata.normalize("NFKC", folder)
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold().replace("_", " ")
-    name = _GLUED.sub(r"\1 ", re.sub(r"\bx[ -](?=rays?\b)", "x", name))
-    name = re.sub(r"(?<=[a-z])(?=\d{3,4}\b)", " ", name)
-    said = [_WORDS.get(word) for word in re.findall(r"\w+|[+&]", name)]
+    said = [_WORDS.get(word) for word in _words(folder)]
     if None in said:
         return Meaning()
     fields = dict(sorted(set(said)))  # of "images" and "masks" the latter is kept
     fields.pop("", None)
     return Meaning(**fields)
+
+
+def is_of_both(folder: str) -> bool:
+    """Tell whether a folder's name can be that of masks of both lungs: "both", "lungs", "512"."""
+    return all(word in _BOTH or _WORDS.get(word) == ("", "") for word in _words(folder))
+
+
+def _words(folder: str) -> list[str]:
+    """Return the words of a folder's name in lower case, those that are written as one apart."""
+    name = unicodedata.normalize("NFKC", folder)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold().replace("_", " ")
+    name = _GLUED.sub(r"\1 ", re.sub(r"\bx[ -](?=rays?\b)", "x", name))
+    name = re.sub(r"(?<=[a-z])(?=\d{3,4}\b)", " ", name)
+    return re.findall(r"\w+|[+&]", name)
 
 
 def locate(entries: Iterable[Entry]) -> list[File]:
@@ -169,14 +182,29 @@ def _place(
     return folders if home is None else home, tuple(inner), known
 
 
-def image_core(name: str) -> str:
+def image_core(name: str, cuts: Collection[str] = CUTS) -> str:
     """Return an image's stem without a word that only says that it is an image (`_image`, `_0000`).
 
     A stem that is nothing but such a word ("image") gives "": its folder bears the id.
+
+    Args:
+        name: the stem.
+        cuts: where words are cut, of `CUTS`; nowhere leaves the stem as it is.
     """
-    if re.fullmatch(_IMAGE_WORD, name, re.IGNORECASE):
+    if cuts and re.fullmatch(_IMAGE_WORD, name, re.IGNORECASE):
         return ""
-    return _IMAGE_ENDS.fullmatch(name)["core"] or name if "\n" not in name else name
+    core = _IMAGE_STARTS.sub("", name) if "start" in cuts else name
+    return _IMAGE_ENDS.sub("", core) if "end" in cuts else core
+
+
+def image_cores(name: str) -> dict[str, frozenset[str]]:
+    """Return what may be left of an image's stem, each with the fewest cuts that leave it.
+
+    "CXR_7_0000" leaves "CXR_7" (end), "7_0000" (start) and "7" (both); "P1" leaves nothing.
+    """
+    ways = (CUTS, frozenset({"start"}), frozenset({"end"}))
+    cores = {image_core(name, cuts): cuts for cuts in ways}
+    return {core: cuts for core, cuts in cores.items() if core != name}
 
 
 def mask_names(name: str) -> list[tuple[str, str, bool]]:
@@ -231,6 +259,6 @@ def is_version(folder: str) -> bool:
 def form(part: str, text: str) -> str:
     """Return a part of a path with the id `text` replaced by <id>, its ending in lower case."""
     name, ending = stem(part), extension(part)
-    if not text or ending in NO_PICTURES or text not in (name, image_core(name)):
+    if not text or ending in NO_PICTURES or text not in (name, *image_cores(name)):
         return part
     return name.replace(text, "<id>") + (ending and f".{ending}")

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ group stays on one side of the split; part is train, validation or test."""
 
 _PARTS = {"": "", "train": "train", "training": "train", "test": "test", "testing": "test"}
 _PARTS |= dict.fromkeys(("validation", "val", "valid"), "validation")
+_PART_NAME = re.compile(r"(data)?(split|subset|fold|partition)s?")
+_GROUP_NAME = re.compile(r"(patient|subject|study|person|pid)[\W_]*(id|uid|no|nr|number|name|key)?")
 _SHOWN = 8  # rows that an error names
 
 
@@ -39,10 +42,10 @@ class Row:
 
 @dataclass
 class Listed:
-    """The images of a list, its columns that mean nothing here, and rows said twice."""
+    """The images of a list, its columns that mean nothing here with a hint, and rows said twice."""
 
     rows: list[Row]
-    ignored: list[str]
+    ignored: list[tuple[str, str]]
     repeated: list[int]
 
 
@@ -65,7 +68,8 @@ def read(path: Path) -> Listed:
         One row for each image, in the order of the list.
 
     Raises:
-        ValueError: no list, or rows that are no pair; all such rows are named at once.
+        ValueError: no list, rows that are no pair, or a column of files that bears another name
+            than those that are known; all such rows are named at once.
     """
     try:
         text, delimiter = _lines(path)
@@ -74,12 +78,13 @@ def read(path: Path) -> Listed:
         raise _refusal(path, [f"no table: {error}"]) from None
     skipped = next(n for n, cells in enumerate(table) if "image" in _plain(cells))
     header, faults, listed = _plain(table[skipped]), [], Listed([], [], [])
-    listed.ignored = [name for name in header if name not in COLUMNS]
-    if "mask" not in header and listed.ignored:  # then one of them is meant, and not known
+    unknown = [name for name in header if name not in COLUMNS]
+    if "mask" not in header and unknown:  # then one of them is meant, and not known
         raise _refusal(path, [f'no column "mask" in its header: {delimiter.join(header)}'])
     doubled = [name for name in COLUMNS if header.count(name) > 1]
     if doubled:
         raise _refusal(path, [f"the header names {', '.join(doubled)} twice"])
+    listed.ignored = _unknown(path, header, table[skipped + 1 :], faults)
     by_image = {}
     for number, cells in itertools.islice(enumerate(table, 1), skipped + 1, None):
         if any(cell.strip() for cell in cells):
@@ -92,6 +97,45 @@ def read(path: Path) -> Listed:
     if faults or not listed.rows:
         raise _refusal(path, faults or ["no row below the header"])
     return listed
+
+
+def _unknown(
+    path: Path, header: list[str], table: list[list[str]], faults: list[str]
+) -> list[tuple[str, str]]:
+    """Return the columns that mean nothing here, each with a hint; one of files is a fault."""
+    rows = itertools.zip_longest(header, *table, fillvalue="")
+    columns = [(name, [*map(str.strip, cells)]) for name, *cells in rows][: len(header)]
+    used = {cell for name, cells in columns if name in ("image", "mask") for cell in cells}
+    ignored, used = [], {os.path.realpath(path.parent / cell) for cell in used}
+    for name, cells in columns:
+        if name in COLUMNS:
+            continue
+        files = filter(None, (_there(path, cell) for cell in dict.fromkeys(cells)))
+        if further := next((file for file in files if os.path.realpath(file) not in used), None):
+            faults.append(
+                f"column {name!r} names files, such as {_told(further, path)}: put each mask on a"
+                " row of its own, image,mask, or take the column out"
+            )
+        ignored.append((name or "a column without a name", _hint(header, name, cells)))
+    return ignored
+
+
+def _there(path: Path, cell: str) -> Path | None:
+    """Return the file that a cell names if it can be a picture or an annotation."""
+    ways = (path.parent / name for name in (cell, cell.replace("\\", "/")))
+    there = (way for way in ways if layouts.may_be_picture(way.name) and os.path.isfile(way))
+    return next(there, None)
+
+
+def _hint(header: list[str], name: str, cells: list[str]) -> str:
+    """Say how a column is to be called that is meant for a part or a group, or nothing."""
+    said = {cell.casefold() for cell in cells if cell}
+    parts = said and all(map(layouts.part_in, said))
+    if "part" not in header and (parts or _PART_NAME.fullmatch(name)):
+        return ": train, validation and test are read from a column called part; rename it"
+    if "group" not in header and _GROUP_NAME.fullmatch(name):
+        return ": to keep each on one side of the split, call the column group"
+    return ""
 
 
 def pairing(listed: Listed) -> Pairing:

@@ -1,11 +1,14 @@
 """One image and its masks -> the few figures that the audit keeps of them, on all cores."""
 
 import hashlib
+import itertools
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,16 +18,33 @@ from unet_lib.intake import intensity, reading
 from unet_lib.intake.formats import Raster
 from unet_lib.intake.intensity import Depth
 from unet_lib.intake.tree import Tree
-from unet_lib.intake.values import Counts, Values, count, tally
+from unet_lib.intake.values import Counts, Key, Values, count, tally
 
 Progress = Callable[[int, int], None]
 
 _SMALL = 16  # px, side of the picture by which near copies are found
-_SKETCH = 128  # px, side of the picture by which negatives are found
+_SKETCH = 128  # px, side of the picture by which negatives and overlaps are found
+_READERS = 8  # mask files of an image above which they are no readers but single objects
 
 TURNED = ("on its side", "upside down", "on its side", "mirrored", "on its side", "upside down",
           "on its side")
 """How a mask lies that is turned by quarters, once, twice, three times, and the same mirrored."""
+
+
+class Sketch(NamedTuple):
+    """A small copy of one mask.
+
+    Attributes:
+        path: the file.
+        labels: what it holds; for an annotation those of one label alone.
+        places: (128, 128) int, which of the labels lies there, -1 for the border's main one.
+        drawn: whether it is a label of an annotation.
+    """
+
+    path: Path
+    labels: tuple[Key, ...]
+    places: np.ndarray
+    drawn: bool
 
 
 @dataclass
@@ -42,6 +62,8 @@ class Look:
         counts: what each of its masks holds, by file and, of an annotation, label.
         outlines: hash of what each label of an annotation covers, by file and label; of several
             mask files, but of empty ones, hash of what each holds, by file and "".
+        overlaps: labels of two mask files that share more than half of the smaller one's area, as
+            (file, label, file, label); of annotations none, nor of more than eight files.
         contrast: by how many standard deviations the foreground is darker than what surrounds it.
         turned: the same of the mask turned as `TURNED` says; empty where there is no contrast.
         one_sided: whether the foreground lies mostly in the left or in the right of the picture.
@@ -60,6 +82,7 @@ class Look:
     levels: int = 256
     counts: dict[tuple[Path, str], Counts] = field(default_factory=dict)
     outlines: dict[tuple[Path, str], str] = field(default_factory=dict)
+    overlaps: list[tuple[Path, Key, Path, Key]] = field(default_factory=list)
     contrast: float | None = None
     turned: tuple[float, ...] = ()
     one_sided: bool = False
@@ -97,9 +120,12 @@ def _look(tree: Tree, name: str) -> Look:
     try:
         grey, raster = reading.read_image(image)
         _measure(look, grey, raster, image)
-        inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
+        inside, sketches = np.zeros((_SKETCH, _SKETCH), np.uint8), []
         for path in () if testing else tree.masks[name]:
-            inside |= _look_at_mask(look, path, image, several=len(tree.masks[name]) > 1)
+            sketches += _look_at_mask(look, path, image, several=len(tree.masks[name]) > 1)
+        for sketch in sketches:
+            inside |= sketch.places >= 0
+        look.overlaps = list(_overlaps(sketches))
         look.contrast, *look.turned = _contrasts(grey, inside) or [None]
         look.one_sided = 2 * np.sum(inside & inside[:, ::-1]) < np.sum(inside)
     except (OSError, ValueError) as error:
@@ -128,11 +154,11 @@ def _measure(look: Look, grey: np.ndarray, raster: Raster, path: Path) -> None:
         look.plain.add(path)
 
 
-def _look_at_mask(look: Look, path: Path, image: Path, *, several: bool) -> np.ndarray:
-    """Count the values of a mask file; return its sketch."""
+def _look_at_mask(look: Look, path: Path, image: Path, *, several: bool) -> list[Sketch]:
+    """Count the values of a mask file; return its sketches, one for each label it draws."""
     found, notes = reading.read_mask(path, image, look.stored)
     look.notes += [(fault, path, detail) for fault, detail in notes.items()]
-    inside = np.zeros((_SKETCH, _SKETCH), np.uint8)
+    sketches = []
     for each in found:
         size = each.codes.shape
         if size != look.stored and not reading.same_proportions(size, look.shape):
@@ -156,15 +182,29 @@ def _look_at_mask(look: Look, path: Path, image: Path, *, several: bool) -> np.n
         same = size == look.shape and each.keys in ((0, 255), (0,)) and not each.form
         if same and not notes and _is_grey_png(path):
             look.plain.add(path)
-        inside |= _sketch(each, counted)
-    return inside
+        sketches.append(_sketch(path, each, counted))
+    return sketches
 
 
-def _sketch(each: Values, counted: Counts) -> np.ndarray:
-    """Return the (128, 128) uint8 mask in {0, 1} of all that is not the border's main label."""
+def _sketch(path: Path, each: Values, counted: Counts) -> Sketch:
+    """Return a mask at 128 x 128 px, without the border's main label."""
     places, labels, _ = each.labels
     border = labels.index(max(counted.border, key=counted.border.get))
-    return (places != border).astype(np.uint8)[reading.fit(each.codes, (_SKETCH, _SKETCH))]
+    places = np.where(places == border, -1, places)[reading.fit(each.codes, (_SKETCH, _SKETCH))]
+    return Sketch(path, labels, places, each.form == "label")
+
+
+def _overlaps(sketches: list[Sketch]) -> Iterator[tuple[Path, Key, Path, Key]]:
+    """Give labels of two files that share more than half of the smaller one's area."""
+    files = {sketch.path for sketch in sketches}
+    for one, other in itertools.combinations(sketches if len(files) <= _READERS else (), 2):
+        if one.path == other.path or (one.drawn and other.drawn):
+            continue
+        both = (one.places >= 0) & (other.places >= 0)
+        met = Counter(zip(one.places[both].tolist(), other.places[both].tolist(), strict=True))
+        for (a, b), shared in met.items():
+            if 2 * shared > min(np.sum(one.places == a), np.sum(other.places == b)):
+                yield one.path, one.labels[a], other.path, other.labels[b]
 
 
 def _contrasts(grey: np.ndarray, inside: np.ndarray) -> list[float]:

@@ -14,7 +14,7 @@ class Pairing:
 
     `masks` maps an image to its masks by side: "" for a whole one, "left", "right". `seconds` are
     further files of an id with the one that is used, `folded` pairs whose names differ in case.
-    `short` tells that ids are names without `_image` or `_0000`.
+    `short` tells where words such as `_image` or `_0000` are cut from names to make ids.
     """
 
     images: list[File] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Pairing:
     lonely: list[File] = field(default_factory=list)
     seconds: list[tuple[File, File]] = field(default_factory=list)
     folded: list[tuple[File, File]] = field(default_factory=list)
-    short: bool = False
+    short: set[str] = field(default_factory=set)
     is_tree: bool = False
 
 
@@ -79,7 +79,8 @@ def _marked(images: list[File]) -> list[File]:
     """Return the files that are masks by their own name, beside an image: x.png, x_mask.png."""
     known = set()
     for file in images:
-        known |= {(file.entry.folders, n) for n in (file.stem, layouts.image_core(file.stem))}
+        names = (file.stem, *layouts.image_cores(file.stem))
+        known |= {(file.entry.folders, name) for name in names}
     return [
         file
         for file in images
@@ -110,18 +111,34 @@ def _match(found: Pairing, masks: list[File], annotated: Mapping[File, list[str]
         else:
             found.lonely.append(mask)
     hits.sort(key=lambda h: (*h[:2], h[-1] in annotated, h[2].inner != h[-1].inner))
-    for level, _, image, side, mask in hits:
+    for level, _, image, side, name, mask in hits:
         held = found.masks.setdefault(image, {})
-        taken = held.get(side) or held.get("")
+        whole = held.get("")
+        taken = held.get(side) or (whole if whole and _stands_for(whole, mask, image) else None)
         if taken:
             found.seconds.append((mask, taken))
             continue
         held[side] = mask
         found.folded += [(image, mask)] * (level >= _FOLDED)
-        found.short = found.short or level % _FOLDED == 1
-    for held in found.masks.values():
-        for side in [side for side in held if side and "" in held]:
-            found.seconds.append((held.pop(side), held[""]))
+        if level % _FOLDED == 1:
+            cores = layouts.image_cores(image.stem).items()
+            found.short |= next(cuts for core, cuts in cores if name in (core, layouts.fold(core)))
+    for image, held in found.masks.items():
+        halves = [held[side] for side in held if side] if "" in held else []
+        if any(_stands_for(held[""], half, image) for half in halves):
+            found.seconds += [(held.pop(side), held[""]) for side in [*filter(None, held)]]
+        elif halves:
+            found.seconds.append((held.pop(""), halves[0]))
+
+
+def _stands_for(whole: File, half: File, image: File) -> bool:
+    """Tell whether a mask is that of both lungs where there is one of a half.
+
+    One in a folder of its own (`masks/liver` beside `masks/left lung`) is not by its place alone.
+    """
+    if whole.inner in (half.inner, image.inner):
+        return True
+    return all(layouts.is_of_both(name) for name in whole.inner if name not in image.inner)
 
 
 _FOLDED = 2  # from this level on, capitals do not count; odd levels have words cut from images
@@ -135,9 +152,11 @@ class _Index:
         known = [{_folded(f.inner) for f in held} for held in (images, masks)]
         self.classes = known[0] & known[1] - {()}
         for file in images:
-            plain = file.stem, layouts.image_core(file.stem)
-            for level, key in enumerate((*plain, *map(layouts.fold, plain))):
-                self.levels[level].setdefault(key, []).append(file)
+            keys = [[file.stem], [*layouts.image_cores(file.stem)]]
+            keys += [{layouts.fold(key) for key in held} for held in keys]
+            for level, held in zip(self.levels, keys, strict=True):
+                for key in held:
+                    level.setdefault(key, []).append(file)
         held = {(f.meaning, f.stem, f.inner) for f in masks if self._owner(f)}
         bare = any(not name for _, stem, _ in held for name, *_ in layouts.mask_names(stem))
         self.owned = bare or len({key[:2] for key in held}) < len(held)
@@ -147,8 +166,8 @@ class _Index:
         name = mask.inner[-1] if mask.inner else ""
         return name if name in self.levels[0] and _folded(mask.inner) not in self.classes else ""
 
-    def find(self, mask: File, others: Iterable[str]) -> tuple[int, int, File, str] | None:
-        """Return (level, rank of the name, image, side), or None if none or several fit.
+    def find(self, mask: File, others: Iterable[str]) -> tuple[int, int, File, str, str] | None:
+        """Return (level, rank of the name, image, side, name), or None if none or several fit.
 
         A folder that bears an image's name holds that image's masks alone (P1/left.png, 1/2.png) if
         names occur in several such folders or say no more than "left"; else it may be a batch.
@@ -162,7 +181,8 @@ class _Index:
                 key = layouts.fold(name) if level >= _FOLDED else name
                 if fit := self._fitting(held.get(key, ()), mask):
                     sole = len(fit) == 1
-                    return (level, rank, fit[0], mask.meaning.side or side) if sole else None
+                    side = mask.meaning.side or side
+                    return (level, rank, fit[0], side, key) if sole else None
         return None
 
     def _fitting(self, images: Iterable[File], mask: File) -> list[File]:

@@ -53,7 +53,7 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
         raise kind(f"{workspace.shown(folder)} {came}; name the folder that holds the true masks")
     listed = sidecars.find(layouts.locate(walk.walk(folder, follow_links=True).entries))
     pictures = [path for path in pictures if _is_picture(path)]
-    search = _Search({os.path.realpath(path): path.absolute() for path in pictures})
+    search = _Search({os.path.realpath(path): path.absolute() for path in pictures}, folder)
     owned = _own_pairs(listed)
     masks = _masks(listed, owned, search.wanted)
     placed = pairs.of_lungs(_placed([mask.entry for mask in masks], "masks"))
@@ -73,18 +73,28 @@ def find(pictures: Iterable[Path], folder: Path) -> Partners:
 class _Search:
     """Pictures by their real paths, and what was found for them."""
 
-    def __init__(self, wanted: dict[str, Path]) -> None:
+    def __init__(self, wanted: dict[str, Path], folder: Path) -> None:
         self.wanted, self.found, self.sides, self.shown = wanted, Partners(), set(), set()
+        self.place = Path(os.path.abspath(folder)).parts
 
     def by_name(self, keys: Iterable[str], masks: list[File]) -> None:
         """Match pictures with masks by name, those in folders of the same names first."""
         known = {mask.inner for mask in masks}
-        entries = [walk.Entry(p.parts[1:-1], p.name, p) for p in self._left(keys)]
+        entries = [walk.Entry(self._way(path), path.name, path) for path in self._left(keys)]
         images = [replace(f, inner=_end(f.inner, known)) for f in _placed(entries, "images")]
         near = {image.inner for image in images}
         self._match(images, [mask for mask in masks if mask.inner in near])
         left = set(self._left(keys))
         self._match([replace(f, inner=()) for f in images if f.path in left], masks)
+
+    def _way(self, path: Path) -> tuple[str, ...]:
+        """Return the folders above a picture that do not lie above the masks as well.
+
+        Those tell no mask from another: in `liver/`, pictures have masks of lungs too.
+        """
+        parts = Path(os.path.abspath(path.parent)).parts
+        shared = len(os.path.commonprefix([parts, self.place]))
+        return parts[max(shared, 1) :]
 
     def _left(self, keys: Iterable[str]) -> list[Path]:
         settled = self.found.masks.keys() | self.found.faults.keys()

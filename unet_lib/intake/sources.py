@@ -6,6 +6,7 @@ Its cache lies in $KAGGLEHUB_CACHE or ~/.cache/kagglehub: version N of a data se
 datasets/<owner>/<name>/versions/N, whole as soon as datasets/<owner>/<name>/N.complete is there.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import phantom, workspace
-from unet_lib.intake import safekeeping
+from unet_lib.intake import lists, safekeeping
 
 KAGGLE_SLUG = "azkihimmawan/chest-xray-masks-and-defect-detection/versions/1"
 """What "kaggle" stands for: the data set of the original, in the version that the project knows."""
@@ -65,6 +66,22 @@ def known_truth(source: str, ids: list[str]) -> Iterator[tuple[str, np.ndarray, 
     """
     drawn, sides = source.startswith("phantom ("), source.endswith("sides)")
     return ((name, *phantom.redraw(name, sides=sides)) for name in (ids if drawn else ()))
+
+
+def holds(source: Path, place: Path) -> bool:
+    """Tell whether a place lies in a source: in its folder, or in one that holds listed files.
+
+    Args:
+        source: a folder or a CSV list; a list that cannot be read holds nothing.
+        place: a file or folder, which need not be there yet.
+    """
+    folders = {source} if source.is_dir() else set()
+    if source.is_file() and lists.is_list(source):
+        with contextlib.suppress(ValueError):
+            rows = lists.read(source).rows
+            folders = {file.parent for row in rows for file in (row.image, *row.masks)}
+    place = place.resolve()
+    return any(place.is_relative_to(folder.resolve()) for folder in folders)
 
 
 def needs_network(source: str | Path) -> bool:

@@ -141,7 +141,7 @@ def _fill(tree: Tree, pairings: list[Pairing]) -> None:
     for pairing in pairings:
         masks |= pairing.masks
         for image in pairing.images:
-            name = layouts.image_core(image.stem) if pairing.short else image.stem
+            name = layouts.image_core(image.stem, pairing.short)
             stems[image.meaning.part == "test"][image] = name
         for second, first in pairing.seconds:
             _note_second(tree, second, first)
@@ -195,8 +195,10 @@ def _fill_test(tree: Tree, stems: dict[File, str], masks: dict[File, dict[str, F
 def _named(tree: Tree, stems: dict[File, str]) -> dict[File, str]:
     """Return one id for each file; note those that took a folder's name, and what was too much."""
     naming = identifiers.name_all(stems)
+    learnt = {file: name for file, name in naming.ids.items() if file.meaning.part != "test"}
     for text, ids in naming.joined.items():
-        tree.note("one id in several folders", f"{text}: {', '.join(ids)}")
+        hint = identifiers.patients(learnt) if text == min(naming.joined) else ""
+        tree.note("one id in several folders", f"{text}: {', '.join(ids)}", hint)
     for second, first in naming.seconds:
         _note_second(tree, second, first)
     return naming.ids
@@ -222,8 +224,8 @@ def _from_list(source: Path) -> Tree:
     """Return what a list names; its rows have been checked by `lists.read`."""
     listed = lists.read(source)
     tree = Tree(source.parent, "list")
-    for name in listed.ignored:
-        tree.note("column ignored", name or "a column without a name")
+    for name, hint in listed.ignored:
+        tree.note("column ignored", name, hint)
     for number in listed.repeated:
         tree.note("row twice in the list", f"row {number}")
     _fill(tree, [lists.pairing(listed)])
