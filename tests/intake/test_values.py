@@ -131,6 +131,30 @@ def test_half_transparent_is_the_limit():
     assert count.pixels[values.TRANSPARENT] == 2 * 96
 
 
+@pytest.mark.parametrize("deep", [1, 257])
+def test_a_colour_that_is_drawn_half_transparent_is_no_ground(deep):
+    """Annotation tools export an opacity of 40 %, of one label or of all."""
+    kind = np.uint8 if deep == 1 else np.uint16
+    pixels = np.dstack([255 * RIGHT, 0 * RIGHT, 255 * LEFT]).astype(kind) * kind(deep)
+    for ofright in (255, 100, 1):
+        drawn = (ofright * RIGHT + 100 * LEFT).astype(kind) * kind(deep)
+        count = counted(pixels, drawn)
+        assert {k: n for k, n in count.pixels.items() if n} == {
+            values.TRANSPARENT: (BOTH == 0).sum(), "#ff0000": RIGHT.sum(), "#0000ff": LEFT.sum()}
+
+
+@pytest.mark.parametrize("top", [255, 100])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_antialiased_edge_is_cut_in_its_middle(top, mixed):
+    """Whether its colour stays or is mixed with the black of the ground."""
+    share = cv2.GaussianBlur(BOTH.astype(np.float32), (7, 7), 1.5)
+    red = np.rint(255 * share) if mixed else 255 * (share > 0)
+    pixels = np.dstack([red, 0 * red, 0 * red]).astype(np.uint8)
+    count = counted(pixels, np.rint(top * share).astype(np.uint8))
+    assert count.pixels[values.TRANSPARENT] == pytest.approx(int((BOTH == 0).sum()), rel=0.03)
+    assert "#ff0000" in held(count) and (mixed or len(held(count)) == 2)
+
+
 def test_a_photograph_is_broad():
     rng = np.random.default_rng(0)
     smooth = cv2.GaussianBlur(rng.random((96, 96)).astype(np.float32), (0, 0), 8)

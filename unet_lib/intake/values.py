@@ -54,9 +54,7 @@ class Values:
     @cached_property
     def solid(self) -> np.ndarray:
         """Number of pixels of each key that lie amid their like, (len(keys),) int64."""
-        box = np.ones((3, 3), np.uint8)
-        alike = cv2.compare(cv2.erode(self.codes, box), cv2.dilate(self.codes, box), cv2.CMP_EQ)
-        return tally(self.codes, len(self.keys), where=alike)
+        return tally(self.codes, len(self.keys), where=_amid(self.codes))
 
     @cached_property
     def labels(self) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray]:
@@ -94,7 +92,8 @@ def read_values(raster: Raster) -> Values:
     """Return the values of a mask file as it is stored.
 
     An alpha channel that is the same everywhere is dropped. One that varies over a single colour is
-    the mask. Where both vary, pixels that are more than half transparent hold no colour.
+    the mask. Where both vary, pixels hold no colour that have at most half of their colour's alpha:
+    of the largest that it has in a solid area, for tools draw at an opacity of 40 % as well.
     """
     pixels, alpha = raster.pixels, raster.alpha
     if alpha is None or alpha.min() == alpha.max():
@@ -103,12 +102,22 @@ def read_values(raster: Raster) -> Values:
         grey = _index(alpha)
         return Values(grey.codes, grey.keys, "alpha")
     seen = _index(pixels)
-    opaque = alpha > np.iinfo(alpha.dtype).max // 2
+    solid = (_amid(seen.codes) & _amid(alpha)) > 0
+    full = np.zeros(len(seen.keys), alpha.dtype)
+    np.maximum.at(full, seen.codes[solid], alpha[solid])
+    full[full == 0] = alpha.max()  # colours without such an area
+    opaque = alpha > full[seen.codes] // 2
     codes = np.where(opaque, seen.codes.astype(np.uint16), np.uint16(len(seen.keys)))
     left, codes = np.unique(codes, return_inverse=True)  # without colours that nobody sees
     keys = (*seen.keys, TRANSPARENT)
     codes = codes.reshape(alpha.shape).astype(np.uint16)
     return Values(codes, tuple(keys[k] for k in left), "transparent")
+
+
+def _amid(codes: np.ndarray) -> np.ndarray:
+    """Return (H, W) uint8, 255 where all eight neighbours hold the same, else 0."""
+    box = np.ones((3, 3), np.uint8)
+    return cv2.compare(cv2.erode(codes, box), cv2.dilate(codes, box), cv2.CMP_EQ)
 
 
 def from_plane(plane: np.ndarray, name: str) -> Values:
