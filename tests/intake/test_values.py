@@ -64,6 +64,31 @@ def test_resizing_makes_a_soft_border(scale, way):
     assert count.pixels[255] == pytest.approx(int(BOTH.sum()) * scale**2, rel=0.05)
 
 
+@pytest.mark.parametrize(("width", "way"), [
+    (1, cv2.LINE_8), (2, cv2.LINE_8), (4, cv2.LINE_8), (4, cv2.LINE_AA)])  # fmt: skip
+def test_a_line_amid_one_label_is_a_label_and_no_border(width, way):
+    """A tube of two pixels: it fills no area, and has the ground on both sides."""
+    line = cv2.line(np.zeros((96, 96), np.uint8), (46, 2), (52, 94), 128, width, way)
+    mask = np.maximum(BOTH * np.uint8(255), line)
+    assert held(counted(mask)) == {0, 128, 255}
+    assert held(counted(255 - mask)) == {0, 127, 255}
+    assert held(counted(np.full((96, 96, 3), 255, np.uint8), mask)) == {0, 128, 255}
+
+
+def test_a_few_greys_amid_the_ground_are_no_label():
+    mask = BOTH * np.uint8(255)
+    mask[2:90:6, 2] = 128
+    count = counted(mask)
+    assert held(count) == {0, 255} and count.soft == 15
+
+
+def test_a_border_of_one_grey_stays_a_border():
+    for share in (0.3, 0.5, 0.7):
+        soft = cv2.resize(BOTH * np.uint8(255), (48, 48), interpolation=cv2.INTER_AREA)
+        soft[(soft > 0) & (soft < 255)] = round(255 * share)
+        assert held(counted(soft)) == {0, 255}
+
+
 def test_a_soft_border_is_cut_in_its_middle():
     levels = np.array([0, 0, 0, 100, 127, 128, 180, 255, 255, 255], np.uint8)
     soft = np.tile(np.repeat(levels, 4), (40, 1))
