@@ -76,6 +76,7 @@ class Counts:
         faint: whether all that is not 0 is scattered and at most 15: noise, not a drawing.
         form: see `Values`.
         framed: whether there was such a frame.
+        between: the values that are no labels themselves.
     """
 
     shape: tuple[int, int]
@@ -86,6 +87,7 @@ class Counts:
     faint: bool
     form: str
     framed: bool = False
+    between: frozenset[Key] = frozenset()
 
 
 def read_values(raster: Raster) -> Values:
@@ -221,6 +223,7 @@ def count(values: Values) -> Counts:
         faint=_is_faint(values),
         form=values.form,
         framed=framed,
+        between=frozenset(values.keys).difference(labels),
     )
 
 
