@@ -178,7 +178,7 @@ def _check(asked: argparse.Namespace) -> int:
     try:
         given = [*console.once(asked.parameters).items()]
         values = check.convert(asked.source, given, out=out)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"Refused, nothing has run: {error}", file=sys.stderr)
         return 2
     return check.run(asked.source, values, out=out)

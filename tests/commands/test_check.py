@@ -87,6 +87,32 @@ def test_out_holds_a_plan_that_the_series_takes_and_a_sheet(tmp_path, capsys):
     assert sheet.shape[1] > sheet.shape[0] > 500
 
 
+def test_what_check_wrote_is_written_anew(tmp_path, capsys):
+    make_set(tmp_path / "a")
+    make_set(tmp_path / "b", mask=labels)
+    assert called("a", "--out", "o", capsys=capsys)[0] == 0
+    first = state(tmp_path / "o")
+    assert called("b", "--out", "o", "-p", "mask_values", "1,2", capsys=capsys)[0] == 0
+    assert state(tmp_path / "o").keys() == first.keys() and state(tmp_path / "o") != first
+    assert yaml.safe_load((tmp_path / "o/check.yaml").read_text("utf-8"))["mask_values"] == "1,2"
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("check.yaml", "epochs: 7\n"), ("check.yaml", b""), ("contact_sheet.png", WHITE),
+    ("contact_sheet.png", "a note"), ("contact_sheet.png/x.png", WHITE)])  # fmt: skip
+def test_a_file_of_the_users_own_is_left_alone(name, content, tmp_path, capsys, monkeypatch):
+    make_set(tmp_path / "s")
+    assert called("s", "--out", "o", capsys=capsys)[0] == 0
+    (tmp_path / "o" / Path(name).parts[0]).unlink()
+    put(tmp_path / "o" / name, content)
+    monkeypatch.setattr(prepare, "find_tree", lambda *_: 1 / 0)
+    before = state(tmp_path / "o")
+    code, out, err = called("s", "--out", "o", capsys=capsys)
+    assert (code, out) == (2, "") and state(tmp_path / "o") == before
+    assert f"o/{Path(name).parts[0]} is there and was not written by check" in err
+    assert "choose another --out" in err
+
+
 def test_the_recipe_is_the_learners_one():
     file = workspace.PROJECT / "notebooks/params/shenzhen_quick.yaml"
     shipped = yaml.safe_load(file.read_text("utf-8"))

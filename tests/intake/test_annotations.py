@@ -194,7 +194,9 @@ def test_a_small_ring_beside_another_is_not_in_it(labelme, corner, order):
 def test_labelme_another_size_is_refused_with_both(labelme):
     both = r"picture of 40 x 48 px \(height x width\), but the picture has 20 x 24 px; annotate"
     refused(labelme(shape(BOX), imageHeight=40, imageWidth=48), both)
-    refused(labelme(shape(BOX), imageHeight="20"), "'20' x 24 px")
+    refused(labelme(shape(BOX), imageHeight="21", imageWidth="24"), "21 x 24 px .height x width")
+    for odd in ("tall", "", "20.5", "-20", [20], "²"):
+        refused(labelme(shape(BOX), imageHeight=odd), "height and width .* must be numbers, got")
     flag = "24 x 20 px .* 20 x 24 px; exactly transposed: an orientation flag is the likely cause"
     refused(labelme(shape(BOX), imageHeight=24, imageWidth=20), flag)
 

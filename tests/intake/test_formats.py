@@ -1,5 +1,6 @@
 """One file to pixels: what is noted, what becomes grey, and how errors read."""
 
+import struct
 import warnings
 
 import cv2
@@ -53,10 +54,22 @@ def test_a_hidden_colour_is_not_read():
         np.testing.assert_array_equal(formats.to_grey(decoded), np.where(alpha, 200, 0))
 
 
-def test_a_picture_without_a_visible_pixel_is_black():
-    decoded = formats.decode(png(np.dstack([COLOUR, FLAT[..., 3] * 0]), 6))
-    assert decoded.notes == {"transparent picture": " (100.0% of its pixels)"}
-    assert not formats.to_grey(decoded).any()
+@pytest.mark.parametrize("level", [0, 1, 100])
+def test_an_alpha_that_is_the_same_everywhere_says_nothing(level):
+    decoded = formats.decode(png(np.dstack([COLOUR, np.full_like(FLAT[..., 3], level)]), 6))
+    assert decoded.notes == {
+        "equally transparent picture": f" (alpha is {level} everywhere)", "colour image": ""}
+    assert np.array_equal(formats.to_grey(decoded), formats.to_grey(formats.decode(png(COLOUR, 2))))
+
+
+def test_a_bmp_that_leaves_its_alpha_at_0_is_no_black_picture():
+    grey = np.arange(80, dtype=np.uint8).reshape(8, 10)
+    head = struct.pack("<2s3I", b"BM", 122 + 320, 0, 122)  # a V4 header names a mask of alpha
+    head += struct.pack("<I2i2H6I", 108, 10, -8, 1, 32, 3, 320, 0, 0, 0, 0)
+    head += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)
+    decoded = formats.decode(head + np.dstack([grey] * 3 + [grey * 0]).tobytes())
+    assert list(decoded.notes) == ["equally transparent picture"]
+    assert np.array_equal(formats.to_grey(decoded), grey)
 
 
 def test_a_mask_keeps_its_colours_and_its_alpha():

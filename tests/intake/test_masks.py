@@ -44,6 +44,22 @@ def test_0_and_255_need_no_word():
     assert all((mask == BOTH).all() and mask.dtype == np.uint8 for mask in made)
 
 
+def test_a_thin_label_is_named_like_any_other():
+    tube = WHITE.copy()
+    tube[2:94, 47:49] = 128
+    assert "they hold 2 values besides 0" in refused(tube, WHITE)
+    meaning, (made, _), _ = judge(tube, WHITE, mask_values="lungs=255,tube=128")
+    assert meaning.classes == ("lungs", "tube") and (made == 2).sum() == (tube == 128).sum()
+
+
+def test_a_grey_that_is_no_label_is_not_said_to_be_nowhere():
+    soft = cv2.GaussianBlur(WHITE, (7, 7), 2)
+    grey = int(soft[(soft > 100) & (soft < 150)][0])
+    said = refused(soft, mask_values=f"a=255,b={grey}")
+    assert f"no mask holds {grey}, but as what JPEG or a soft border makes of others" in said
+    assert "but as what" not in refused(soft, mask_values="a=255,b=red")
+
+
 def test_0_and_1():
     meaning, made, _ = judge(BOTH, BOTH)
     assert notes(meaning, "mask of 0 and 1") == ["m0.png", "m1.png"]

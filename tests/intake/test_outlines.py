@@ -171,6 +171,13 @@ def test_run_lengths_of_another_size_are_refused_with_both_sizes(size):
     assert ascii(size) in str(e.value)
 
 
+def test_a_size_that_is_written_as_text_is_a_size():
+    assert runs({"size": ["3", " 4"], "counts": [0, 12]}, (3, 4)).all()
+    outlines.Drawing((3, 4)).check_size("3", "4")
+    with pytest.raises(ValueError, match=r"picture of 4 x 3 px .* exactly transposed"):
+        outlines.Drawing((3, 4)).check_size("4", "3")
+
+
 def png(mask):
     return base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
 

@@ -64,6 +64,31 @@ def test_resizing_makes_a_soft_border(scale, way):
     assert count.pixels[255] == pytest.approx(int(BOTH.sum()) * scale**2, rel=0.05)
 
 
+@pytest.mark.parametrize(("width", "way"), [
+    (1, cv2.LINE_8), (2, cv2.LINE_8), (4, cv2.LINE_8), (4, cv2.LINE_AA)])  # fmt: skip
+def test_a_line_amid_one_label_is_a_label_and_no_border(width, way):
+    """A tube of two pixels: it fills no area, and has the ground on both sides."""
+    line = cv2.line(np.zeros((96, 96), np.uint8), (46, 2), (52, 94), 128, width, way)
+    mask = np.maximum(BOTH * np.uint8(255), line)
+    assert held(counted(mask)) == {0, 128, 255}
+    assert held(counted(255 - mask)) == {0, 127, 255}
+    assert held(counted(np.full((96, 96, 3), 255, np.uint8), mask)) == {0, 128, 255}
+
+
+def test_a_few_greys_amid_the_ground_are_no_label():
+    mask = BOTH * np.uint8(255)
+    mask[2:90:6, 2] = 128
+    count = counted(mask)
+    assert held(count) == {0, 255} and count.soft == 15
+
+
+def test_a_border_of_one_grey_stays_a_border():
+    for share in (0.3, 0.5, 0.7):
+        soft = cv2.resize(BOTH * np.uint8(255), (48, 48), interpolation=cv2.INTER_AREA)
+        soft[(soft > 0) & (soft < 255)] = round(255 * share)
+        assert held(counted(soft)) == {0, 255}
+
+
 def test_a_soft_border_is_cut_in_its_middle():
     levels = np.array([0, 0, 0, 100, 127, 128, 180, 255, 255, 255], np.uint8)
     soft = np.tile(np.repeat(levels, 4), (40, 1))
@@ -129,6 +154,30 @@ def test_half_transparent_is_the_limit():
     alpha[2:4] = 128
     count = counted(pixels, alpha)
     assert count.pixels[values.TRANSPARENT] == 2 * 96
+
+
+@pytest.mark.parametrize("deep", [1, 257])
+def test_a_colour_that_is_drawn_half_transparent_is_no_ground(deep):
+    """Annotation tools export an opacity of 40 %, of one label or of all."""
+    kind = np.uint8 if deep == 1 else np.uint16
+    pixels = np.dstack([255 * RIGHT, 0 * RIGHT, 255 * LEFT]).astype(kind) * kind(deep)
+    for ofright in (255, 100, 1):
+        drawn = (ofright * RIGHT + 100 * LEFT).astype(kind) * kind(deep)
+        count = counted(pixels, drawn)
+        assert {k: n for k, n in count.pixels.items() if n} == {
+            values.TRANSPARENT: (BOTH == 0).sum(), "#ff0000": RIGHT.sum(), "#0000ff": LEFT.sum()}
+
+
+@pytest.mark.parametrize("top", [255, 100])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_antialiased_edge_is_cut_in_its_middle(top, mixed):
+    """Whether its colour stays or is mixed with the black of the ground."""
+    share = cv2.GaussianBlur(BOTH.astype(np.float32), (7, 7), 1.5)
+    red = np.rint(255 * share) if mixed else 255 * (share > 0)
+    pixels = np.dstack([red, 0 * red, 0 * red]).astype(np.uint8)
+    count = counted(pixels, np.rint(top * share).astype(np.uint8))
+    assert count.pixels[values.TRANSPARENT] == pytest.approx(int((BOTH == 0).sum()), rel=0.03)
+    assert "#ff0000" in held(count) and (mixed or len(held(count)) == 2)
 
 
 def test_a_photograph_is_broad():

@@ -1,5 +1,7 @@
 """`check`: would these X-rays and masks do, and what would be trained on them? Nothing is made."""
 
+import json
+import os
 import re
 import shutil
 import sys
@@ -8,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from unet_lib import bootstrap, console, datasets, parameters, workspace
+from unet_lib.commands import outputs
 from unet_lib.intake import manifest, masks, prepare, sources, writing
 from unet_lib.intake.audit import Audited
 from unet_lib.intake.tree import Tree
@@ -17,6 +20,9 @@ _RECIPE = {
     "head": "direct", "normalization": "batch", "standardize": True, "loss": "bce_dice",
     "learning_rate": 0.001, "schedule": "cosine", "batch_size": 5, "augment": True,
 }
+_PLAN, _DRAWING = "check.yaml", "contact_sheet.png"  # what is written
+_HEAD = "# Proposed by: python -m unet_lib check"
+_RECORD = {"made by": "check"}  # in the sheet
 _SHEET = 12  # pairs on the contact sheet
 _DRAWN = {"phantoms": 120, "phantom_masks": "both"}  # what phantoms depend on
 
@@ -153,17 +159,29 @@ def write(out: Path, tree: Tree, audited: Audited, plan: dict) -> None:
     import yaml
 
     out.mkdir(parents=True, exist_ok=True)
-    head = "# Proposed by: python -m unet_lib check. To train: make run PARAMS=check.yaml\n"
-    with workspace.replacing_file(out / "check.yaml") as partial:
+    head = f"{_HEAD}. To train: make run PARAMS={_PLAN}\n"
+    with workspace.replacing_file(out / _PLAN) as partial:
         text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True)
         partial.write_text(head + text, "utf-8")
-    with workspace.replacing_file(out / "contact_sheet.png") as partial:
+    with workspace.replacing_file(out / _DRAWING) as partial:
         figure = contact_sheet(tree, audited)
-        figure.savefig(partial, format="png")
+        record = {outputs.RECORD: json.dumps(_RECORD)}
+        figure.savefig(partial, format="png", metadata=record)
         plt.close(figure)
-    _say(f"written: {out / 'check.yaml'}, {out / 'contact_sheet.png'}")
+    _say(f"written: {out / _PLAN}, {out / _DRAWING}")
     where = "" if workspace.CHECKOUT and Path.cwd() == workspace.PROJECT else ", in the project"
-    _say(f"next{where}: {_command((out / 'check.yaml').absolute())}")
+    _say(f"next{where}: {_command((out / _PLAN).absolute())}")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raise FileExistsError if a file that `write` would replace is none that it wrote."""
+    plan, sheet = out / _PLAN, out / _DRAWING
+    ours = {plan: plan.is_file() and plan.read_bytes().startswith(_HEAD.encode()),
+            sheet: sheet.is_file() and outputs.read_record(sheet) == _RECORD}
+    for path, written in ours.items():
+        if os.path.lexists(path) and not written:
+            raise FileExistsError(f"{workspace.shown(path)} is there and was not written by check;"
+                                  " it is left alone: choose another --out, or move it")
 
 
 def _command(file: Path) -> str:
@@ -198,6 +216,7 @@ def convert(
     Raises:
         ValueError: unknown, of another type, or not allowed; no such source; a place for the
             results that is a file or in the source.
+        OSError: files are there that `check` did not write and would replace.
     """
     source = from_here(source)
     parameters.check(source=source)
@@ -207,6 +226,8 @@ def convert(
         raise ValueError(
             f"--out {out} lies in the source, which is never written to; name another folder"
         )
+    if out:
+        _refuse_foreign(out)
     known = _DRAWN | prepare.Options().__dict__
     values = {}
     for name, text in given:

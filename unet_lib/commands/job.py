@@ -111,6 +111,11 @@ def mask_file(out: Path, picture: pictures.Picture) -> Path:
     return out / "masks" / f"{picture.name}.png"
 
 
+def origin(path: Path) -> str:
+    """Return what tells in a mask's record where its picture lay, without its name."""
+    return hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()
+
+
 def read(
     picture: pictures.Picture, out: Path, together: models.Together, options: Options, *,
     known: bool = False,
@@ -162,7 +167,7 @@ def _identify(picture, data: bytes, together: models.Together, options: Options)
     decided = json.dumps([content, together.digest, options.decide()])
     return {
         "input": content,
-        "from": hashlib.sha256(os.fsencode(os.path.abspath(picture.path))).hexdigest(),
+        "from": origin(picture.path),
         "key": hashlib.sha256(decided.encode()).hexdigest(),
     }
 

@@ -14,7 +14,8 @@ from unet_lib.intake import raster
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167))
 """Red, green, blue of the outlines of the first, second ... class (Okabe and Ito's)."""
 
-_RECORD = "U-Net Lowered"  # the keyword of the PNG text chunk that holds the record
+RECORD = "U-Net Lowered"
+"""The keyword of the PNG text chunk that holds the record."""
 
 
 def write(path: Path, pixels: np.ndarray, record: dict, *, known: bool = False) -> str:
@@ -34,7 +35,7 @@ def write(path: Path, pixels: np.ndarray, record: dict, *, known: bool = False) 
     """
     refuse_foreign(path, known=known)
     held = PngImagePlugin.PngInfo()
-    held.add_text(_RECORD, json.dumps(record))
+    held.add_text(RECORD, json.dumps(record))
     with workspace.replacing_file(path) as partial:
         Image.fromarray(pixels).save(partial, "png", pnginfo=held, compress_level=1)
         return digest(partial)
@@ -53,7 +54,7 @@ def read_record(path: Path, *, whole: bool = False) -> dict | None:
                 picture.load()  # which accepts a file without its last chunk
                 if not path.read_bytes().endswith(b"IEND\xaeB`\x82"):
                     return None
-            return json.loads(picture.info[_RECORD])
+            return json.loads(picture.info[RECORD])
     except Exception:  # no such file, no PNG, no record, damaged: Pillow raises what it likes
         return None
 

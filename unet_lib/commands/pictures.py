@@ -86,7 +86,7 @@ def _name(found: list[tuple[Path, str, str]]) -> list[Picture]:
     files = [file for _, file, _ in found]
     twice = Counter(map(_key, files))
     files = [f"{top}/{file}" if twice[_key(file)] > 1 else file for _, file, top in found]
-    bare = [file.removesuffix(_ending(file)) for file in files]
+    bare = [without_ending(file) for file in files]
     shared = Counter(map(_key, bare))
     names = [file if shared[_key(stem)] > 1 else stem
              for file, stem in zip(files, bare, strict=True)]
@@ -102,10 +102,10 @@ def _name(found: list[tuple[Path, str, str]]) -> list[Picture]:
     return [Picture(*each) for each in zip(paths, files, names, strict=True)]
 
 
-def _ending(file: str) -> str:
-    """Return a picture's ending as it stands there, ".PNG"; "1.2.840.113" has none."""
+def without_ending(file: str) -> str:
+    """Return a file without a picture's ending; "1.2.840.113" has none."""
     known = layouts.extension(file)
-    return file[-len(known) - 1 :] if known in layouts.PICTURES else ""
+    return file[: -len(known) - 1] if known in layouts.PICTURES else file
 
 
 def _key(name: str) -> str:

@@ -11,7 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from unet_lib import console, workspace
-from unet_lib.commands import job, kept, labelme, models, outputs, pictures, table, truth
+from unet_lib.commands import (
+    earlier,
+    job,
+    kept,
+    labelme,
+    models,
+    outputs,
+    pictures,
+    summary,
+    table,
+    truth,
+)
 from unet_lib.commands.job import Job, Options
 from unet_lib.intake import intensity
 
@@ -39,27 +50,27 @@ def run(
     """
     try:
         _check_out(out, options)
-        found = pictures.find(given, made=lambda path: _is_output(path, out))
-        earlier, together = table.read(out), _load(model, options)
+        found = pictures.find(given, made=lambda path: earlier.is_output(path, out))
+        before, together = table.read(out), _load(model, options)
         truths = _find_truths(found, out, true_masks, mask_values, together)
         workspace.claim(out, purpose="predict", remedy="choose another --out")
     except (OSError, ValueError) as error:
         print(f"Refused, nothing was written: {error}", file=sys.stderr)
         return 2
-    if options.tiles and together.limits.chests:
-        print("--tiles: this model knows whole chests; on parts of one it is often wrong",
-              file=sys.stderr)
-    rows, skipped, ended = {}, [], 0
-    _tidy(out)
+    rows, skipped, ended = {}, {}, 0
+    earlier.tidy(out)
+    summary.show_gone(earlier.forget_gone(before, out, given))
     try:
         with console.counting(len(found)) as tell:
-            known = {file for file, row in earlier.items() if row["status"] == "ok"}
+            known = {file for file, row in before.items() if row["status"] == "ok"}
             for done in predict_all(found, out, together, options=options, known=known):
+                file, left = done.picture.file, _name_older_mask(done, out)
                 if done.skipped:
-                    skipped.append(done.picture.file)
+                    skipped[file] = left
+                    before.pop(file, None)
                 else:
-                    rows[done.picture.file] = _score(done, out, truths, together.classes)
-                tell(f"failed: {done.picture.file}: {done.row['reason']}" if done.failed else "")
+                    rows[file] = _score(done, out, truths, together.classes)
+                tell(f"failed: {file}: {done.row['reason']}" if done.failed else "")
     except OSError as error:
         print(f"Stopped: {error}. The same command goes on from here", file=sys.stderr)
         ended = 1
@@ -67,12 +78,20 @@ def run(
         print("\nInterrupted. The same command goes on from here", file=sys.stderr)
         ended = 128 + console.number_of(end)
     finally:
-        ended = _close(out, {**earlier, **rows}) or ended
+        ended = _close(out, {**before, **rows}) or ended
     if ended:
         return ended
-    _summarize(rows, skipped, out, truths, together.classes)
+    summary.show(rows, skipped, out, truths, together.classes)
     kept.keep(together, pictures=len(rows))
     return int(not rows or any(row["status"] == "failed" for row in rows.values()))
+
+
+def _name_older_mask(done: Job, out: Path) -> str:
+    """Return what `earlier.older_mask` says, also in the row of a picture that has failed."""
+    left = earlier.older_mask(done, out) if done.skipped or done.failed else ""
+    if left and done.failed:
+        done.row["reason"] += f"; {left}"
+    return left
 
 
 def _close(out: Path, rows: dict[str, dict]) -> int:
@@ -89,7 +108,7 @@ def _close(out: Path, rows: dict[str, dict]) -> int:
 
 
 def _load(model: str | None, options: Options) -> models.Together:
-    """Load what `--model` names, and refuse what has no meaning for it."""
+    """Load what `--model` names; refuse what has no meaning for it, and warn of what is risky."""
     intensity.parse(options.intensity)
     together = models.load(model, tiles=options.tiles)
     if options.tiles and together.side < 32:
@@ -100,6 +119,9 @@ def _load(model: str | None, options: Options) -> models.Together:
             f"--threshold {options.threshold} has no meaning for a model of several classes"
             f" ({', '.join(together.classes)}): each pixel gets the most probable one; leave it out"
         )
+    if options.tiles and together.limits.chests:
+        print("--tiles: this model knows whole chests; on parts of one it is often wrong",
+              file=sys.stderr)
     return together
 
 
@@ -124,7 +146,7 @@ def _find_truths(
                 " with --truth the folder that holds the true ones"
             )
     if drawn:
-        truths.notes.append(f"{_count(len(drawn), 'true mask')} drawn by predict, such as"
+        truths.notes.append(f"{summary.count(len(drawn), 'true mask')} drawn by predict, such as"
                             f" {workspace.shown(min(drawn))}: this compares two predictions")
     return truths
 
@@ -141,20 +163,6 @@ def _check_out(out: Path, options: Options) -> None:
         if place.exists() and not os.access(place, os.W_OK | os.X_OK):
             raise ValueError(f"--out {out}: {os.fspath(place)!r} may not be written to; name"
                              " another, or get leave to write there")
-
-
-def _is_output(path: Path, out: Path) -> bool:
-    """Tell whether a file is one that an earlier call wrote, into `out` or elsewhere."""
-    if path.name in (table.TABLE, table.ABOUT) and path.resolve().is_relative_to(out.resolve()):
-        return True
-    return path.is_file() and outputs.read_record(path) is not None  # a pipe would wait
-
-
-def _tidy(out: Path) -> None:
-    """Remove the half files of a call that was killed."""
-    for kind in ("masks", *job.BESIDE):
-        for partial in (out / kind).rglob(".partial-*"):
-            partial.unlink()
 
 
 def predict_all(
@@ -238,34 +246,3 @@ def _score(done: Job, out: Path, truths, classes: tuple[str, ...]) -> dict:
     notes = "; ".join(filter(None, [done.row["notes"], truth.turned(true_mask, mask)]))
     scores = {k: "" if v is None else f"{v:.4f}" for k, v in found.items()}
     return done.row | scores | {"notes": notes}
-
-
-def _summarize(
-    rows: dict[str, dict], skipped: list[str], out: Path, truths, classes: tuple[str, ...]
-) -> None:
-    """Print how many pictures came to what."""
-    failed = sum(row["status"] == "failed" for row in rows.values())
-    doubtful = sum(row.get("check") == "yes" for row in rows.values())
-    print(f"{_count(len(rows) - failed, 'mask')} in {out / 'masks'}"
-          + f", {_count(failed, 'picture')} failed" * bool(failed))
-    if classes:
-        numbers = ", ".join(f"{n} is {name}" for n, name in enumerate(classes, 1))
-        print(f"these hold numbers, {numbers}: they look black; see the overlays")
-    if skipped:
-        more = ", ..." * (len(skipped) > 3)
-        print(f"{_count(len(skipped), 'file')} skipped, no picture: {', '.join(skipped[:3])}{more}")
-    if not rows:
-        print("no picture was found (none that predict has drawn counts): PNG, JPEG, TIFF, BMP,"
-              " WebP, GIF and DICOM are read")
-    if doubtful:
-        print(f"{_count(doubtful, 'mask')} to look at first: `check` is yes in {out / table.TABLE}")
-    if own := sum(job.KEPT in row.get("notes", "") for row in rows.values()):
-        print(f"{_count(own, 'file')} in {out / 'labelme'} not drawn by predict, or corrected: left"
-              " as they are")
-    if truths:
-        print(*truths.notes, truth.summary(list(rows.values())), sep="\n")
-    print("Not for clinical use: look at each mask before you use it")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

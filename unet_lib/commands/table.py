@@ -34,7 +34,8 @@ labelme/        outlines that LabelMe opens for correction, and beside each its 
 
 Columns of predictions.csv
 file                  path from the folder that was given
-status                ok or failed; of a failed one `reason` says why
+status                ok or failed; of a failed one `reason` says why, and whether a mask of what
+                      the file held before is still there
 width, height         of the picture in px
 area_px, area_share   foreground: number of pixels, and share of the picture
 parts                 connected parts, each with at least 1 % of the foreground

@@ -99,6 +99,7 @@ FAULTS: dict[str, Fault] = {
     "negative, turned round": Fault("black and white changed places", _LOOK),
     "empty mask, kept": Fault("kept, as empty_masks says", "none is needed"),
     "turned by its orientation flag": Fault("turned upright", "none is needed"),
+    "equally transparent picture": Fault("taken as opaque", _LOOK),
     "transparent picture": Fault("transparent pixels became black", _LOOK),
     "non-square pixels": Fault("resampled to square ones", "none is needed"),
     "colour image": Fault("reduced to luminance", "none is needed"),

@@ -43,7 +43,8 @@ def decode(data: bytes) -> Raster:
     """Decode a picture: PNG, JPEG, TIFF, BMP, WebP, GIF or DICOM.
 
     Of a DICOM the grey values are those that its tags ask for. Notes say where a picture has
-    colours or transparent pixels; `to_grey` removes both.
+    colours or transparent pixels; `to_grey` removes both. An alpha that is the same everywhere, as
+    in a BMP that leaves it at 0, is dropped.
 
     Raises:
         NoPicture: text, an archive, a directory: no picture at all.
@@ -52,16 +53,20 @@ def decode(data: bytes) -> Raster:
     raster = _decode(data, _READERS)
     notes = dict(raster.notes)
     coloured = raster.pixels.ndim == 3
-    if raster.alpha is not None:
-        share = np.mean(raster.alpha < np.iinfo(raster.alpha.dtype).max)
+    alpha = raster.alpha
+    if alpha is not None and alpha.min() == alpha.max():
+        notes["equally transparent picture"] = f" (alpha is {alpha.max()} everywhere)"
+        alpha = None
+    if alpha is not None:
+        share = np.mean(alpha < np.iinfo(alpha.dtype).max)
         notes["transparent picture"] = f" ({share:.1%} of its pixels)"
-        seen = raster.pixels[raster.alpha > 0]
+        seen = raster.pixels[alpha > 0]
         coloured = coloured and (seen != seen[:, :1]).any()
     if coloured:
         notes["colour image"] = ""
         if _is_colour_map(raster.pixels):
             notes["image in false colours"] = ""
-    return replace(raster, notes=notes)
+    return replace(raster, alpha=alpha, notes=notes)
 
 
 def _is_colour_map(pixels: np.ndarray) -> bool:

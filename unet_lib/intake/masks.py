@@ -86,7 +86,9 @@ def decide(counts: dict[str, Counts], mask_values: str = "auto") -> Meaning:
     named = asking.parse(mask_values, [row.value for row in rows])
     asked = frozenset(key for _, keys in named for key in keys)
     if unknown := sorted(map(str, asked - {row.value for row in rows})):
-        raise ValueError(_refusal(f"no mask holds {' or '.join(unknown)}", rows, mask_values))
+        held = {str(key) for c in drawn.values() for key in c.between.union(c.pixels)}
+        but = ", but as what JPEG or a soft border makes of others" * (set(unknown) <= held)
+        raise ValueError(_refusal(f"no mask holds {' or '.join(unknown)}{but}", rows, mask_values))
     notes = [note for f, c in drawn.items() for note in _describe(f, c, same, frozenset())]
     odd = _along_border(drawn, same, asked) if asked else []
     notes += [("foreground along the border", file, "") for file in odd]

@@ -67,16 +67,26 @@ class Drawing:
         """Note one case of a fault."""
         self._notes[fault].append(text)
 
-    def check_size(self, height: int | None, width: int | None) -> None:
+    def check_size(self, height, width) -> None:
         """Compare the picture's size with the one that its annotations name.
 
+        Args:
+            height: as it stands in the file; a whole number in text is taken as one.
+            width: likewise.
+
         Raises:
-            ValueError: it is another one.
+            ValueError: it is another one, or no number.
         """
+        height, width = _number(height), _number(width)
         if None in (height, width):
             return self.note("annotation without picture size", "taken to be this picture's")
         if (height, width) == self.shape:
             return None
+        if odd := [value for value in (height, width) if not isinstance(value, int | float)]:
+            raise ValueError(
+                f"the height and width of its picture must be numbers, got {short(odd[0])}; export"
+                f" the annotations again (this picture has {self.shape[0]} x {self.shape[1]} px)"
+            )
         remedy = "annotate this picture, or put the annotated one in its place"
         if (width, height) == self.shape:
             remedy = (
@@ -195,6 +205,12 @@ def fill(corners: np.ndarray, shape: tuple[int, int]) -> Piece:
     return top, left, (crossings[:, :-1] & 1).view(bool)
 
 
+def _number(value):
+    """Return a whole number that was written as text, "256"; all else as it is."""
+    text = value.strip() if isinstance(value, str) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else value
+
+
 def short(value) -> str:
     """Return a value for an error message, in plain letters and at most 60 of them."""
     text = ascii(value)
@@ -240,6 +256,7 @@ def _decode_patch(text: str, corners: np.ndarray, owner: str) -> np.ndarray:
 def _decode_runs(encoded: dict, shape: tuple[int, int], owner: str) -> np.ndarray:
     """Return the (H, W) bool behind run lengths: down the columns, the first run is background."""
     size, counts = encoded.get("size"), encoded.get("counts")
+    size = [*map(_number, size)] if isinstance(size, list) else size
     if size != list(shape):
         raise ValueError(
             f"{owner} has run lengths for a picture of {short(size)} (height, width), but the"

@@ -2,7 +2,7 @@
 
 A mask that was drawn holds a few values in solid areas: **labels**. A mask that was resized, or
 saved as JPEG, holds others besides, along the borders between two labels and close to them; they
-say nothing of their own and belong to the nearest label.
+say nothing of their own and belong to the nearest label. A thin line amid one label is a label too.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from unet_lib.intake import edges
 from unet_lib.intake.formats import Raster
 
 Key = int | str
@@ -22,9 +23,8 @@ _SOLID = 0.3  # share of a label's pixels, at least, whose eight neighbours hold
 _WIDE = 128  # levels between two labels, at least, between which a border can be soft
 _NEAR = 16  # levels by which JPEG changes a label
 _MANY = 8  # values without a solid area, at least, that tell of JPEG or resizing
+_LINE = 32  # pixels, at least, of a line that is a label though it fills no area
 _FAINT = 15
-_HOLES = 0.15  # of its area may be enclosed by a mask that is no inverted one
-_FRAME = 8  # a frame takes less than this part of a side, at each edge
 _COLOURS = 64  # distinct colours above which JPEG or resizing made some: taken in steps of 64
 _STEP = 64
 
@@ -54,9 +54,7 @@ class Values:
     @cached_property
     def solid(self) -> np.ndarray:
         """Number of pixels of each key that lie amid their like, (len(keys),) int64."""
-        box = np.ones((3, 3), np.uint8)
-        alike = cv2.compare(cv2.erode(self.codes, box), cv2.dilate(self.codes, box), cv2.CMP_EQ)
-        return tally(self.codes, len(self.keys), where=alike)
+        return tally(self.codes, len(self.keys), where=_amid(self.codes))
 
     @cached_property
     def labels(self) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray]:
@@ -78,6 +76,7 @@ class Counts:
         faint: whether all that is not 0 is scattered and at most 15: noise, not a drawing.
         form: see `Values`.
         framed: whether there was such a frame.
+        between: the values that are no labels themselves.
     """
 
     shape: tuple[int, int]
@@ -88,13 +87,15 @@ class Counts:
     faint: bool
     form: str
     framed: bool = False
+    between: frozenset[Key] = frozenset()
 
 
 def read_values(raster: Raster) -> Values:
     """Return the values of a mask file as it is stored.
 
     An alpha channel that is the same everywhere is dropped. One that varies over a single colour is
-    the mask. Where both vary, pixels that are more than half transparent hold no colour.
+    the mask. Where both vary, pixels hold no colour that have at most half of their colour's alpha:
+    of the largest that it has in a solid area, for tools draw at an opacity of 40 % as well.
     """
     pixels, alpha = raster.pixels, raster.alpha
     if alpha is None or alpha.min() == alpha.max():
@@ -103,12 +104,22 @@ def read_values(raster: Raster) -> Values:
         grey = _index(alpha)
         return Values(grey.codes, grey.keys, "alpha")
     seen = _index(pixels)
-    opaque = alpha > np.iinfo(alpha.dtype).max // 2
+    solid = (_amid(seen.codes) & _amid(alpha)) > 0
+    full = np.zeros(len(seen.keys), alpha.dtype)
+    np.maximum.at(full, seen.codes[solid], alpha[solid])
+    full[full == 0] = alpha.max()  # colours without such an area
+    opaque = alpha > full[seen.codes] // 2
     codes = np.where(opaque, seen.codes.astype(np.uint16), np.uint16(len(seen.keys)))
     left, codes = np.unique(codes, return_inverse=True)  # without colours that nobody sees
     keys = (*seen.keys, TRANSPARENT)
     codes = codes.reshape(alpha.shape).astype(np.uint16)
     return Values(codes, tuple(keys[k] for k in left), "transparent")
+
+
+def _amid(codes: np.ndarray) -> np.ndarray:
+    """Return (H, W) uint8, 255 where all eight neighbours hold the same, else 0."""
+    box = np.ones((3, 3), np.uint8)
+    return cv2.compare(cv2.erode(codes, box), cv2.dilate(codes, box), cv2.CMP_EQ)
 
 
 def from_plane(plane: np.ndarray, name: str) -> Values:
@@ -153,6 +164,7 @@ def find_labels(values: Values) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray
     points, pixels = np.array([_point(key) for key in values.keys], float), values.pixels
     drawn, lossy = _drawn(values, points)
     near = (_STEP if values.coarse else _NEAR) if lossy else 0
+    drawn |= _lines(values, drawn, lossy)
     labels: list[int] = []
     for k in sorted(np.flatnonzero(drawn), key=lambda k: -pixels[k]):
         if not (near and labels and _gap(points[labels], points[k]) <= near):
@@ -178,10 +190,25 @@ def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool]:
     return drawn, bool(lossy)
 
 
+def _lines(values: Values, drawn: np.ndarray, lossy: bool) -> np.ndarray:
+    """Return which greys fill no area and are no border: most of each lies amid one label.
+
+    A border has darker and brighter pixels beside it, a line (a tube, say) only one of both.
+    """
+    if drawn.all() or not all(isinstance(key, int) for key in values.keys):
+        return np.zeros_like(drawn)
+    grey = np.array(values.keys, np.uint16)[values.codes]
+    side = 2 * (max(8, min(grey.shape) // 32) if lossy else 3) + 1
+    box = np.ones((side, side), np.uint8)
+    border = (cv2.erode(grey, box) < grey) & (grey < cv2.dilate(grey, box))
+    amid = values.pixels - tally(values.codes, len(drawn), where=border.astype(np.uint8))
+    return ~drawn & (amid >= _LINE) & (2 * amid > values.pixels)
+
+
 def count(values: Values) -> Counts:
     """Count a mask's labels; see `Counts`."""
     places, labels, own = values.labels
-    edge, framed = _edge(values, places, labels)
+    edge, framed = edges.along(values.codes, places, labels)
     numbers, borders = (
         np.bincount(places, weights=found, minlength=len(labels)).astype(int).tolist()
         for found in (values.pixels, tally(edge, len(values.keys)))
@@ -196,39 +223,8 @@ def count(values: Values) -> Counts:
         faint=_is_faint(values),
         form=values.form,
         framed=framed,
+        between=frozenset(values.keys).difference(labels),
     )
-
-
-def _edge(values: Values, places: np.ndarray, labels: list) -> tuple[np.ndarray, bool]:
-    """Return the codes (1, N) along the edge of the picture, and whether a frame was left out.
-
-    A frame is what holds 0 alone: a few lines at each edge, or whatever lies around a shape with
-    large holes, as an inverted mask is in a round or broad field. What a soft border or JPEG makes
-    of a 0 counts as one: `places` gives the label of each code.
-    """
-    codes = values.codes
-    if 0 in labels:
-        drawn = (np.asarray(places) != labels.index(0))[codes]
-        for _ in range(4):  # a quarter turn each time, until all sides were at the top
-            few = drawn.any(1)[: len(drawn) // _FRAME]
-            first = few.argmax() if few.size else 0  # 0 as well where none of them is drawn in
-            codes, drawn = np.rot90(codes[first:]), np.rot90(drawn[first:])
-        step = max(1, min(drawn.shape) // 128)
-        rim = _rim(np.ascontiguousarray(drawn[::step, ::step]))
-        if rim.any():
-            return codes[::step, ::step][rim][None], True
-    edge = np.concatenate([codes[0], codes[-1], codes[1:-1, 0], codes[1:-1, -1]])[None]
-    return edge, codes.size < values.codes.size
-
-
-def _rim(drawn: np.ndarray) -> np.ndarray:
-    """Return the pixels of a shape next to what lies around it, if it encloses large holes."""
-    _, parts = cv2.connectedComponents((~drawn).astype(np.uint8), connectivity=4)
-    outside = np.isin(parts, np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    outside &= ~drawn
-    if (~drawn & ~outside).sum() <= _HOLES * drawn.sum():
-        return np.zeros_like(drawn)
-    return drawn & (cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
 
 
 def _index(pixels: np.ndarray) -> Values:
