@@ -99,6 +99,21 @@ def test_failing_notebook_is_named_and_stops_only_its_run(folder, tmp_path, caps
     assert re.search(r"good +│ done +│ +\d+ +│ -", table), table
 
 
+@pytest.mark.parametrize("name, place, maker", [
+    ("external_dataset", "data/mine", "01_restructure_dataset with this dataset"),
+    ("other_run", "runs/mine", "04_train with this run_name")])
+def test_what_a_run_is_compared_with_has_to_be_there(folder, tmp_path, name, place, maker):
+    """Before anything runs: notebook 05 or 06 would say so after the training."""
+    write_notebook(folder / "03_three.ipynb", f"print({name})", parameters=f"{name}: str = ''  #\n")
+    told = failure(folder, texts={name: "mine"})
+    assert told == (f"{name} 'mine' is not there: nothing in {place}; run {maker} first,"
+                    " or leave it out")
+    assert not workspace.run_dir("quick").exists()
+    (tmp_path / "workspace" / place).mkdir(parents=True)
+    run(folder, texts={name: "mine"})
+    assert printed(copies() / "03_three.ipynb") == "mine\n"
+
+
 def test_the_table_holds_the_seconds_of_each_run(monkeypatch):
     clock, tables = [1000.0], []
 

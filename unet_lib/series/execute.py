@@ -85,10 +85,12 @@ def run_one(run: Run) -> None:
     Raises:
         BlockingIOError: another process executes this run, or uses its data set and asked for
             another one of that name; nothing was touched.
-        NotebookFailed: a notebook stopped; none was begun after that.
+        NotebookFailed: a notebook stopped, or what a run is to be compared with is not there; none
+            was begun after that.
     """
     start = time.time()
     home = workspace.run_dir(run.name)
+    _require_others(run)
     workspace.claim(home, purpose="runner")
     try:
         folder = home / "notebooks"
@@ -102,6 +104,21 @@ def run_one(run: Run) -> None:
     finally:
         workspace.release(home, purpose="runner")
     show_results(run.name, copies, newer_than=start)
+
+
+def _require_others(run: Run) -> None:
+    """Refuse a further data set or run that is not there: notebook 05 or 06 would find out late."""
+    given = {k: v for values in run.parameters.values() for k, v in values.items()}
+    for name, place, maker in (
+        ("external_dataset", workspace.data_dir, "01_restructure_dataset with this dataset"),
+        ("other_run", workspace.run_dir, "04_train with this run_name"),
+    ):
+        value = given.get(name)
+        if value and value not in (run.name, run.data.get("dataset")) and not place(value).exists():
+            raise NotebookFailed(
+                f"{name} {value!r} is not there: nothing in {workspace.shown(place(value))};"
+                f" run {maker} first, or leave it out"
+            )
 
 
 @contextlib.contextmanager
