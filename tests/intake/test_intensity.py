@@ -111,6 +111,13 @@ def test_one_picture_of_more_bits_does_not_darken_the_rest():
     assert scales.ranges["X"][1] > 7000
 
 
+@pytest.mark.parametrize("twelve, common", [(3, False), (4, True)])
+def test_a_depth_is_common_if_more_than_half_of_the_pictures_have_it(twelve, common):
+    shift = [1] * twelve + [4, 16, 4, 16][: 6 - twelve]
+    _, scales = scaled({f"P{n}": xray(n) * np.uint16(factor) for n, factor in enumerate(shift)})
+    assert scales.rule.startswith("12 bits" if common else "each by its own range")
+
+
 def test_without_a_common_depth_each_gets_its_own_range_and_the_rule_says_so():
     pictures = {f"P{n}": xray(n) * np.uint16((1, 4, 16)[n % 3]) for n in range(6)}
     eight, scales = scaled(pictures)

@@ -124,6 +124,12 @@ def test_only_one_lungs_mask(tmp_path):
     assert noted(tree) == {"only one lung's mask": ["masks/right/b.png: no left one"]}
 
 
+def test_a_whole_mask_beside_its_halves_may_lie_in_a_folder_of_any_name(tmp_path):
+    places = ("images/1.png", "masks/export/1.png", "masks/export/left/1.png",
+              "masks/export/right/1.png")  # fmt: skip
+    assert paired(tree_of(tmp_path, *places)) == {"1": ["images/1.png", "masks/export/1.png"]}
+
+
 def test_a_whole_mask_goes_before_its_halves(tmp_path):
     sides = ["masks/left/a.png", "masks/right/a.png"]
     tree = tree_of(tmp_path, "images/a.png", "masks/a.png", *sides)
