@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,13 @@ def test_a_new_run_has_a_record_and_no_finished_epoch(tmp_path):
     assert open_run(run) == 0  # again, in the same process, is no harm
     with pytest.raises(FileNotFoundError, match=r"'new' has not finished \(0 of 3 epochs\)"):
         runs.load_run(run)
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux names its processor there")
+def test_the_record_names_the_processor_as_the_system_does():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    assert not named or runs.environment()["hardware"]["cpu"] == named[0]
 
 
 def test_what_the_series_and_the_system_leave_is_no_obstacle(tmp_path):
