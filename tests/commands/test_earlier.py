@@ -45,6 +45,19 @@ def test_rows_of_other_folders_stay(tmp_path, capsys):
     assert set(table) == {"x.png", "z.png"} and "1 file is gone: y.png" in said
 
 
+def test_a_row_of_a_failure_elsewhere_is_not_taken_for_that_of_a_file_that_is_gone(
+    tmp_path, capsys
+):
+    films(tmp_path / "a", "x.png")
+    put(tmp_path / "b/x.png", 255 - HELD)
+    called("a", "--out", "o", capsys=capsys)
+    _, table, _ = called("b", "--out", "o", capsys=capsys)  # the name is taken
+    assert table["x.png"]["status"] == "failed"
+    (tmp_path / "a/x.png").unlink()
+    _, table, said = called("a", "--out", "o", capsys=capsys)
+    assert table["x.png"]["status"] == "failed" and "gone" not in said
+
+
 def test_a_file_is_missed_by_the_folder_it_lay_in(tmp_path, capsys):
     films(tmp_path / "in", "a/x.png", "a/x.jpg", "a/y.PNG", "b/z.png")
     called("in", "--out", "o", capsys=capsys)

@@ -91,6 +91,14 @@ def test_other_folders_are_no_patients(folders, films, tmp_path):
     assert "patients" not in str(noted(tree_of(tmp_path, *names)))
 
 
+def test_of_folders_of_visits_in_those_of_patients_no_pattern_is_told(tmp_path):
+    """It would keep the films of a visit together, and part those of a patient."""
+    names = [name for n in range(4) for visit in "01"
+             for name in both(f"{{kind}}/P{n}/v{visit}/{{id}}.png", "0", "1")]  # fmt: skip
+    (first, *_) = noted(tree_of(tmp_path, *names))["one id in several folders"]
+    assert first.endswith(HINT.format(LIST))
+
+
 def test_where_a_film_bears_no_folders_name_a_list_is_told_of(tmp_path):
     """Its number occurs once, so that no pattern finds its patient in its id."""
     names = [name for n in range(5) for name in both(f"P{n}/{{kind}}/{{id}}.png", "0", "1")]

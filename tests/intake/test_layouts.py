@@ -53,9 +53,10 @@ def test_the_meaning_of_a_folders_name(folders, expected):
 
 
 def test_names_of_folders_that_can_hold_masks_of_both_lungs():
-    names = ["both", "lungs", "Both_Lungs", "whole lung", "png", "512"]
+    names = ["both", "lungs", "Both_Lungs", "whole lung", "png", "512", "masks", "lung_masks",
+             "left+right", "left and right masks", "union"]  # fmt: skip
     assert [name for name in names if not layouts.is_of_both(name)] == []
-    others = ["liver", "left lung", "heart", "lungs and liver", "reader 1", "masks"]
+    others = ["liver", "left lung", "heart", "lungs and liver", "reader 1", "left masks", "images"]
     assert [name for name in others if layouts.is_of_both(name)] == []
 
 

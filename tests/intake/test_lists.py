@@ -167,10 +167,10 @@ def test_another_word_for_the_mask_is_named(header, write):
 
 
 @pytest.mark.parametrize("column, cell", [
-    ("mask_right", "seg/b.png"), ("", "seg\\b.png"), ("outline", "outline.json"),
-    ("reader", "films/../seg/b.png"),
+    ("mask_right", "seg/b.png"), ("mask2", "seg\\b.png"), ("outline", "outline.json"),
+    ("left", "films/../seg/b.png"), ("heart", "seg/b.png"), ("gt 1", "seg/b.png"),
 ])  # fmt: skip
-def test_a_column_of_files_under_another_name_is_refused(column, cell, write):
+def test_a_column_of_masks_under_another_name_is_refused(column, cell, write):
     """Else a lung would be lost."""
     rows = f"films/a.png,seg/a.png,\nfilms/b.png,seg/c.png,{cell}\n"
     text = refused(write(f"image,mask,{column}\n{rows}"))
@@ -181,9 +181,11 @@ def test_a_column_of_files_under_another_name_is_refused(column, cell, write):
 @pytest.mark.parametrize("column, cells", [
     ("image_path", ("films/a.png", "films/../films/b.png")), ("reader", ("A", "B")),
     ("notes", ("x" * 300, "films")), ("report", ("reports/a.txt", "")),
+    ("dicom", ("raw/a.dcm", "raw/b.dcm")), ("original", ("raw/a.jpg", "")), ("age", ("0", "")),
+    ("mask_path", ("seg\\a.png", "seg/b.png")), ("masks", ("0", "")), ("label", ("1", "0")),
 ])  # fmt: skip
-def test_a_column_that_names_no_further_pictures_is_ignored(column, cells, write, tmp_path):
-    place(tmp_path / "set", "reports/a.txt")
+def test_a_column_that_names_no_further_masks_is_ignored(column, cells, write, tmp_path):
+    place(tmp_path / "set", "reports/a.txt", "raw/a.dcm", "raw/b.dcm", "raw/a.jpg", "0")
     rows = "".join(f"films/{i}.png,seg/{i}.png,{c}\n" for i, c in zip("ab", cells, strict=True))
     tree = find_tree(write(f"image,mask,{column}\n{rows}"))
     assert len(tree.images) == 2 and noted(tree) == {"column ignored": [column]}
@@ -192,7 +194,7 @@ def test_a_column_that_names_no_further_pictures_is_ignored(column, cells, write
 @pytest.mark.parametrize("header, cells, hint", [
     ("image,mask,split", ("train", "test"), "a column called part; rename it"),
     ("image,mask,usage", ("Training", "val"), "a column called part; rename it"),
-    ("image,mask,fold", ("0", "1"), "a column called part; rename it"),
+    ("image,mask,fold", ("0", "1"), ""), ("image,mask,split", ("train", "holdout"), ""),
     ("image,mask,patient_id", ("7", "8"), "call the column group"),
     ("image,mask,Subject", ("7", "8"), "call the column group"),
     ("image,mask,study uid", ("1.2", "1.3"), "call the column group"),

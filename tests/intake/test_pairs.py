@@ -124,6 +124,16 @@ def test_only_one_lungs_mask(tmp_path):
     assert noted(tree) == {"only one lung's mask": ["masks/right/b.png: no left one"]}
 
 
+@pytest.mark.parametrize("whole", [
+    "full_masks", "combined_masks", "both_lungs_masks", "merged_mask", "lung_mask_full",
+    "left+right", "left and right", "union",
+])  # fmt: skip
+def test_a_whole_mask_may_lie_in_a_folder_that_says_so(whole, tmp_path):
+    places = (f"masks/{folder}/1.png" for folder in ("left_masks", "right_masks", whole))
+    tree = tree_of(tmp_path, "images/1.png", *places)
+    assert paired(tree) == {"1": ["images/1.png", f"masks/{whole}/1.png"]}
+
+
 def test_a_whole_mask_beside_its_halves_may_lie_in_a_folder_of_any_name(tmp_path):
     places = ("images/1.png", "masks/export/1.png", "masks/export/left/1.png",
               "masks/export/right/1.png")  # fmt: skip

@@ -64,15 +64,26 @@ def test_resizing_makes_a_soft_border(scale, way):
     assert count.pixels[255] == pytest.approx(int(BOTH.sum()) * scale**2, rel=0.05)
 
 
-@pytest.mark.parametrize(("width", "way"), [
-    (1, cv2.LINE_8), (2, cv2.LINE_8), (4, cv2.LINE_8), (4, cv2.LINE_AA)])  # fmt: skip
-def test_a_line_amid_one_label_is_a_label_and_no_border(width, way):
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_a_line_amid_one_label_is_a_label_and_no_border(width):
     """A tube of two pixels: it fills no area, and has the ground on both sides."""
-    line = cv2.line(np.zeros((96, 96), np.uint8), (46, 2), (52, 94), 128, width, way)
+    line = cv2.line(np.zeros((96, 96), np.uint8), (46, 2), (52, 94), 128, width)
     mask = np.maximum(BOTH * np.uint8(255), line)
     assert held(counted(mask)) == {0, 128, 255}
     assert held(counted(255 - mask)) == {0, 127, 255}
     assert held(counted(np.full((96, 96, 3), 255, np.uint8), mask)) == {0, 128, 255}
+
+
+@pytest.mark.parametrize("drawn", [255, 0])
+@pytest.mark.parametrize("ends", [((46, 2), (52, 94)), ((48, 2), (48, 94)), ((2, 40), (94, 43))])
+@pytest.mark.parametrize("soften", [
+    lambda mask: cv2.GaussianBlur(mask, (0, 0), 1),
+    lambda mask: cv2.resize(mask, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_LINEAR),
+    lambda mask: cv2.resize(mask, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)])
+def test_a_soft_line_is_none(drawn, ends, soften):
+    """A tube of the lungs' own value, or a fissure between them: its greys are peaks as well."""
+    mask = cv2.line(BOTH * np.uint8(255), *ends, drawn, 2)
+    assert held(counted(soften(mask))) == {0, 255}
 
 
 def test_a_few_greys_amid_the_ground_are_no_label():
@@ -161,11 +172,17 @@ def test_a_colour_that_is_drawn_half_transparent_is_no_ground(deep):
     """Annotation tools export an opacity of 40 %, of one label or of all."""
     kind = np.uint8 if deep == 1 else np.uint16
     pixels = np.dstack([255 * RIGHT, 0 * RIGHT, 255 * LEFT]).astype(kind) * kind(deep)
-    for ofright in (255, 100, 1):
+    for ofright in (255, 100, 40):
         drawn = (ofright * RIGHT + 100 * LEFT).astype(kind) * kind(deep)
         count = counted(pixels, drawn)
         assert {k: n for k, n in count.pixels.items() if n} == {
             values.TRANSPARENT: (BOTH == 0).sum(), "#ff0000": RIGHT.sum(), "#0000ff": LEFT.sum()}
+
+
+def test_what_was_erased_but_for_a_trace_is_not_drawn():
+    pixels = np.dstack([255 * RIGHT, 0 * RIGHT, 255 * LEFT]).astype(np.uint8)
+    count = counted(pixels, (3 * RIGHT + 255 * LEFT).astype(np.uint8))
+    assert {k for k, n in count.pixels.items() if n} == {values.TRANSPARENT, "#0000ff"}
 
 
 @pytest.mark.parametrize("top", [255, 100])

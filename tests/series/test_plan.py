@@ -58,6 +58,11 @@ def test_wrong_type(folder, tmp_path, line, message):
     assert message in refusal(folder, [params(tmp_path, line)])
 
 
+def test_a_number_beyond_any_float_is_refused(folder):
+    with pytest.raises(plan.Refused):
+        plan.plan_values({"learning_rate": 10**400}, run_name="x", folder=folder)
+
+
 def test_a_parameter_of_a_notebook_of_ones_own_has_its_type(folder, tmp_path):
     write_notebook(folder / "03_mine.ipynb", "print(my_steps)", parameters="my_steps: int = 3\n")
     assert "my_steps must be int, got 'few' (str)" in refusal(

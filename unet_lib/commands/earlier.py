@@ -42,7 +42,8 @@ def forget_gone(rows: dict[str, dict], out: Path, given: Iterable[str]) -> list[
                   if (base / file).is_relative_to(folder))  # it may have been given from above
         if lost := [place for place in places if not os.path.lexists(place)]:
             masks = _masks(out, pictures.without_ending(file), file)
-            gone += [file] * any(job.origin(place) in masks for place in lost)
+            own = any(job.origin(place) in masks for place in lost)
+            gone += [file] * (own and rows[file]["status"] == "ok")
     for file in gone:
         del rows[file]
     return gone

@@ -72,7 +72,8 @@ def patients(ids: Mapping[File, str]) -> str:
     if len(sizes) < _FOLDERS or max(sizes) == 1 or statistics.median(sizes) > _FILMS:
         return ""
     way = "a list with the column group keeps"
-    for pattern in _PATTERNS:
+    one_deep = all(len(way) == 1 for way in differing([*folders]))  # else they may be visits
+    for pattern in _PATTERNS if one_deep else ():
         found = [{(re.findall(pattern, name) or [""])[0] for name in held}
                  for held in folders.values()]  # fmt: skip
         texts = set().union(*found)

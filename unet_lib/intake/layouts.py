@@ -42,7 +42,9 @@ _VOCABULARY = {
     " bin class set 128 256 299 320 512 768 1024 2048 256x256 512x512 1024x1024",
 }
 _WORDS = {word: key for key, words in _VOCABULARY.items() for word in words.split()}
-_BOTH = frozenset("both whole full all complete combined merged joined bilateral".split())
+_BOTH = frozenset("both whole full all complete entire total combined merged merge joined union"
+                  " bilateral and + &".split())  # fmt: skip
+_SIDES = {("side", "left"), ("side", "right")}
 _ORGANS = "heart clavicle rib spine trachea mediastinum aorta infection lesion nodule".split()
 _WORDS |= {f"{organ}{end}": ("organ", organ) for organ in _ORGANS for end in ("", "s")}
 _GLUED = re.compile(
@@ -133,8 +135,9 @@ def meaning(folder: str) -> Meaning:
 
 
 def is_of_both(folder: str) -> bool:
-    """Tell whether a folder's name can be that of masks of both lungs: "both", "lungs", "512"."""
-    return all(word in _BOTH or _WORDS.get(word) == ("", "") for word in _words(folder))
+    """Tell whether a folder's name can be that of masks of both lungs: "both", "lung_masks"."""
+    said = {_WORDS.get(word) for word in _words(folder) if word not in _BOTH}
+    return said <= {("", ""), ("role", "masks"), *_SIDES} and len(said & _SIDES) != 1
 
 
 def _words(folder: str) -> list[str]:

@@ -24,7 +24,6 @@ group stays on one side of the split; part is train, validation or test."""
 
 _PARTS = {"": "", "train": "train", "training": "train", "test": "test", "testing": "test"}
 _PARTS |= dict.fromkeys(("validation", "val", "valid"), "validation")
-_PART_NAME = re.compile(r"(data)?(split|subset|fold|partition)s?")
 _GROUP_NAME = re.compile(r"(patient|subject|study|person|pid)[\W_]*(id|uid|no|nr|number|name|key)?")
 _SHOWN = 8  # rows that an error names
 
@@ -102,16 +101,17 @@ def read(path: Path) -> Listed:
 def _unknown(
     path: Path, header: list[str], table: list[list[str]], faults: list[str]
 ) -> list[tuple[str, str]]:
-    """Return the columns that mean nothing here, each with a hint; one of files is a fault."""
+    """Return the columns that mean nothing here, each with a hint; one of masks is a fault."""
     rows = itertools.zip_longest(header, *table, fillvalue="")
     columns = [(name, [*map(str.strip, cells)]) for name, *cells in rows][: len(header)]
-    used = {cell for name, cells in columns if name in ("image", "mask") for cell in cells}
-    ignored, used = [], {os.path.realpath(path.parent / cell) for cell in used}
+    used = {cell for name, cells in columns if name in ("image", "mask") for cell in cells if cell}
+    ignored, used = [], {os.path.realpath(_file(path, cell)) for cell in used}
     for name, cells in columns:
         if name in COLUMNS:
             continue
-        files = filter(None, (_there(path, cell) for cell in dict.fromkeys(cells)))
-        if further := next((file for file in files if os.path.realpath(file) not in used), None):
+        files = (_file(path, cell) for cell in dict.fromkeys(cells) if _is_of_masks(name, cell))
+        there = (file for file in files if os.path.isfile(file))
+        if further := next((file for file in there if os.path.realpath(file) not in used), None):
             faults.append(
                 f"column {name!r} names files, such as {_told(further, path)}: put each mask on a"
                 " row of its own, image,mask, or take the column out"
@@ -120,18 +120,18 @@ def _unknown(
     return ignored
 
 
-def _there(path: Path, cell: str) -> Path | None:
-    """Return the file that a cell names if it can be a picture or an annotation."""
-    ways = (path.parent / name for name in (cell, cell.replace("\\", "/")))
-    there = (way for way in ways if layouts.may_be_picture(way.name) and os.path.isfile(way))
-    return next(there, None)
+def _is_of_masks(column: str, cell: str) -> bool:
+    """Tell whether a column's name speaks of masks ("mask_right", "mask2"), a cell of a picture."""
+    name = re.sub(r"[\W_]*\d+$", "", column)
+    said = layouts.meaning(name)
+    speaks = said.role == "masks" or said.side or said.organ or layouts.is_marked(name)
+    return bool(speaks) and layouts.extension(cell) in layouts.PICTURES
 
 
 def _hint(header: list[str], name: str, cells: list[str]) -> str:
     """Say how a column is to be called that is meant for a part or a group, or nothing."""
     said = {cell.casefold() for cell in cells if cell}
-    parts = said and all(map(layouts.part_in, said))
-    if "part" not in header and (parts or _PART_NAME.fullmatch(name)):
+    if "part" not in header and said and said <= _PARTS.keys():
         return ": train, validation and test are read from a column called part; rename it"
     if "group" not in header and _GROUP_NAME.fullmatch(name):
         return ": to keep each on one side of the split, call the column group"

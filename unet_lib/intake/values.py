@@ -107,7 +107,7 @@ def read_values(raster: Raster) -> Values:
     solid = (_amid(seen.codes) & _amid(alpha)) > 0
     full = np.zeros(len(seen.keys), alpha.dtype)
     np.maximum.at(full, seen.codes[solid], alpha[solid])
-    full[full == 0] = alpha.max()  # colours without such an area
+    full[full <= alpha.max() // 8] = alpha.max()  # without such an area, or one that nobody sees
     opaque = alpha > full[seen.codes] // 2
     codes = np.where(opaque, seen.codes.astype(np.uint16), np.uint16(len(seen.keys)))
     left, codes = np.unique(codes, return_inverse=True)  # without colours that nobody sees
@@ -164,7 +164,7 @@ def find_labels(values: Values) -> tuple[np.ndarray, tuple[Key, ...], np.ndarray
     points, pixels = np.array([_point(key) for key in values.keys], float), values.pixels
     drawn, lossy = _drawn(values, points)
     near = (_STEP if values.coarse else _NEAR) if lossy else 0
-    drawn |= _lines(values, drawn, lossy)
+    drawn |= _line(values, drawn)
     labels: list[int] = []
     for k in sorted(np.flatnonzero(drawn), key=lambda k: -pixels[k]):
         if not (near and labels and _gap(points[labels], points[k]) <= near):
@@ -190,16 +190,17 @@ def _drawn(values: Values, points: np.ndarray) -> tuple[np.ndarray, bool]:
     return drawn, bool(lossy)
 
 
-def _lines(values: Values, drawn: np.ndarray, lossy: bool) -> np.ndarray:
-    """Return which greys fill no area and are no border: most of each lies amid one label.
+def _line(values: Values, drawn: np.ndarray) -> np.ndarray:
+    """Return which value is a thin line, a tube say, if it is the one grey beside the labels.
 
-    A border has darker and brighter pixels beside it, a line (a tube, say) only one of both.
+    A border has darker and brighter pixels beside it, a line only one of both. Where there are more
+    greys, lines that were resized or blurred look alike.
     """
-    if drawn.all() or not all(isinstance(key, int) for key in values.keys):
+    grey = all(isinstance(key, int) for key in values.keys)
+    if np.count_nonzero(~drawn) != 1 or not grey:
         return np.zeros_like(drawn)
     grey = np.array(values.keys, np.uint16)[values.codes]
-    side = 2 * (max(8, min(grey.shape) // 32) if lossy else 3) + 1
-    box = np.ones((side, side), np.uint8)
+    box = np.ones((7, 7), np.uint8)
     border = (cv2.erode(grey, box) < grey) & (grey < cv2.dilate(grey, box))
     amid = values.pixels - tally(values.codes, len(drawn), where=border.astype(np.uint8))
     return ~drawn & (amid >= _LINE) & (2 * amid > values.pixels)

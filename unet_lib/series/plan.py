@@ -167,7 +167,7 @@ def _check_values(run: Run, given: dict[str, object]) -> None:
 def _check(values: dict[str, object]) -> None:
     try:
         parameters.check_all(values)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the second of numbers beyond any float
         raise Refused(str(error)) from None
 
 
