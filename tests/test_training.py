@@ -182,6 +182,23 @@ def test_an_interrupt_is_one_sentence_and_loses_no_finished_epoch(finished, tmp_
     assert_ends_alike(run, finished)
 
 
+def test_a_training_that_a_callback_stopped_early_is_taken_up(finished, tmp_path, capsys):
+    """As keras.callbacks.EarlyStopping does; last.keras stands for all epochs."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    run = tmp_path / "early"
+    fit(run, callbacks=[Stop()])
+    assert kept(run) == ["epoch-00001.keras"] and not (run / "last.keras").exists()
+    capsys.readouterr()
+    fit(run)
+    assert "1 of 3 epochs done, resuming" in capsys.readouterr().out
+    assert_ends_alike(run, finished)
+    assert files(run) == files(finished)
+
+
 def test_other_errors_than_an_interrupt_stay_what_they_are(tmp_path):
     with pytest.raises(ZeroDivisionError), training.one_sentence_if_interrupted(tmp_path):
         _ = 1 / 0

@@ -130,8 +130,13 @@ class EpochSaver(keras.callbacks.Callback):
             path.unlink()
 
     def on_train_end(self, logs=None):
-        """Make the last checkpoint last.keras: the sign of a run that came to its end."""
+        """Make the last checkpoint last.keras: the sign of a run that came to its end.
+
+        Where another callback has stopped it early, it can still be taken up.
+        """
         kept = sorted((self.folder / runs.CHECKPOINTS).glob("epoch-*.keras"))
+        if kept and kept[-1].stem != f"epoch-{self.params['epochs']:05d}":
+            return
         if kept:
             os.replace(kept[-1], self.folder / "last.keras")
         shutil.rmtree(self.folder / runs.CHECKPOINTS)
