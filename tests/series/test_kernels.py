@@ -88,7 +88,7 @@ def test_no_setting_switches_assertions_off_or_trains_less(folder, monkeypatch, 
     """Without assertions a run below its required Dice would end with 0."""
     monkeypatch.setenv(name, value)
     write_notebook(folder / "02_two.ipynb",
-                   f"import os\nassert False, f'looked at, set: {{{name!r} in os.environ}}'")
+                   f"import os\nassert False, 'looked at, set: ' + str({name!r} in os.environ)")
     with pytest.raises(execute.NotebookFailed, match="looked at, set: False"):
         run(folder, only=["02_two"])
 

@@ -92,7 +92,7 @@ def test_points_that_read_other_data_have_a_data_set_each(folder):
     [
         ("grids: {width: [4]}", "study.yaml has 'grids'; a sweep has base, grid, points"),
         ("grid: {widht: [4]}", "no notebook here has a parameter 'widht'; did you mean 'width'"),
-        ("grid: {width: [4, x]}", "width must be int, got 'x'"),
+        ("grid: {width: [4, x]}", "whole number of filters, 1 or more, got 'x'; use 16"),
         ("grid: {width: [0]}", "width must be a whole number of filters"),
         ("grid: {width: 4}", r"grid: width must be a list such as \[1, 2\], and not empty; got 4"),
         ("grid: {width: []}", r"grid: width must be a list .* got \[\]"),
