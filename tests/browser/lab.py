@@ -103,12 +103,22 @@ class Lab:
         return json.loads((self.root / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"))
 
     def show(self, stem: str) -> None:
-        """Open a notebook, alone, and wait until all its cells are there and the kernel is idle."""
-        self.page.goto(f"{self.address}/lab/workspaces/{stem[:2]}/tree/notebooks/{stem}.ipynb?reset")
+        """Open a notebook, alone, and wait until all its cells are there and the kernel is idle.
+
+        On a busy machine a kernel may not come up: once it is started again.
+        """
+        place = f"{self.address}/lab/workspaces/{stem[:2]}/tree/notebooks/{stem}.ipynb?reset"
         count = len(self.notebook(stem)["cells"])
-        wait_for(lambda: self.page.locator(CELL).count() == count, seconds=60,
-                 what=f"{count} cells of {stem}")  # fmt: skip
-        self.wait_idle(60)
+        for last in (False, True):
+            self.page.goto(place)
+            wait_for(lambda: self.page.locator(CELL).count() == count, seconds=60,
+                     what=f"{count} cells of {stem}")  # fmt: skip
+            try:
+                return self.wait_idle(90)
+            except TimeoutError:
+                if last:
+                    raise
+                self.end_kernels()
 
     def choose(self, menu: str, entry: str) -> None:
         """Choose an entry of a menu, and accept the dialog that may follow."""
